@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from avepoint_m365.endpoints import EndpointVersion
+from avepoint_m365.parse.outline import start_times
 from avepoint_m365.parse.raw import ParsedJobs, RawJobs, parse_raw
 
 
@@ -39,6 +40,12 @@ class JobsPage(NamedTuple):
     """How often the request was sent."""
     server_time: datetime | None = None
     """The server's time (UTC), from the header ``Date``."""
+
+    @property
+    def start_times(self) -> list[str] | None:
+        """Return the starts of the jobs without parsing the page; None if it has another than the documented form."""
+        starts = start_times(self.raw.content) if self.raw.content else []
+        return starts if starts is not None and len(starts) == len(self.info.ids) else None
 
     def without_jobs(self) -> JobsPage:
         """Return the page with its ids alone, once its jobs are parsed or are not needed."""

@@ -206,7 +206,7 @@ class ListingReader:
         if pager.pages == 1:
             return False
         matches = pager.total_counts_matches
-        if matches and len({total for total in totals if total}) == 1 and listing.parsed.is_newest_first:
+        if matches and len({total for total in totals if total}) == 1 and listing.is_newest_first:
             return False
         (page,) = self.pool.request_all(pager.first(self.paging.first_index))
         ids = set(page.info.ids)

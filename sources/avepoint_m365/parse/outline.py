@@ -21,9 +21,12 @@ _UP_TO_END = re.compile(rb".*\}\s*(?=\])", re.DOTALL)
 """All before the last bracket that ends a list of objects."""
 _ID = re.compile(rb'"id"\s*:\s*"')
 """The name of an id, up to the quote before the id."""
+_START = re.compile(rb'"startTime"\s*:\s*"')
+_TIMES = re.compile(r"(?:20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ)+")
+"""Times of this century in the documented form, whose texts sort as the times do."""
 _PIECE = 1_000_000
-"""Bytes that are split into ids together, since the parts are copies; the search ends before the next id. To search for
-each id by itself copies nothing, and costs 3 % more instructions of a first load of 100,000 jobs."""
+"""Bytes that are split into texts together, since the parts are copies; the search ends before the next text. To search
+for each id by itself copies nothing, and costs 3 % more instructions of a first load of 100,000 jobs."""
 _KEYS_OF_JOBS = rb"id|state|startTime|finishTime|duration|backupDetails|jobErrors"
 _LIST_THAT_ENDS_EARLIER = re.compile(rb'\]\s*,\s*"(?!(?:' + _KEYS_OF_JOBS + rb')")')
 """The end of a list within the jobs that no field of a job follows: the jobs end there."""
@@ -64,7 +67,7 @@ def outline(content: bytes) -> Outline | None:
     if surroundings is None or b"\0" in content or not _is_utf8(content):
         return None
     jobs = content[surroundings.begin : surroundings.end]
-    ids, states = _ids(jobs), jobs.count(b'"state"')
+    ids, states = _texts(jobs, _ID), jobs.count(b'"state"')
     if ids is None or len(ids) > states > 0 or _LIST_THAT_ENDS_EARLIER.search(jobs):
         return None
     # With as many as states, no name is left out. To count names costs 0.7 % of a first load of 100,000 jobs.
@@ -93,18 +96,24 @@ def surroundings_of(content: bytes) -> Surroundings | None:
     return Surroundings(begin[1].decode(), around, start, end)
 
 
-def _ids(jobs: bytes) -> list[str] | None:
-    """Return the ids of a list of jobs whose names are all written like the first; None for one that is not plain."""
-    first = _ID.search(jobs)
-    ids, start = list[bytes](), first.start() if first else -1
+def start_times(jobs: bytes) -> list[str] | None:
+    """Return the starts of the jobs of an outline, without parsing them; None if one has not the documented form."""
+    starts = _texts(jobs, _START)
+    return starts if starts and _TIMES.fullmatch("".join(starts)) else None
+
+
+def _texts(jobs: bytes, name: re.Pattern[bytes]) -> list[str] | None:
+    """Return the texts of a field whose names are all written like the first; None for one that is not plain."""
+    first = name.search(jobs)
+    texts, start = list[bytes](), first.start() if first else -1
     while first and start >= 0:
         end = jobs.find(first[0], start + _PIECE)
         piece = jobs[start : end if end >= 0 else len(jobs)]
-        ids += [after.partition(b'"')[0] for after in piece.split(first[0])[1:]]
+        texts += [after.partition(b'"')[0] for after in piece.split(first[0])[1:]]
         start = end
-    # No id holds a quote. One text is decoded in a quarter of the time of 500.
-    joined = b'"'.join(ids)
-    return None if b"" in ids or b"\\" in joined else joined.decode().split('"') if ids else []
+    # No text holds a quote. One text is decoded in a quarter of the time of 500.
+    joined = b'"'.join(texts)
+    return None if b"" in texts or b"\\" in joined else joined.decode().split('"') if texts else []
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -1,14 +1,15 @@
 """Test a listing against servers with each form of paging that the documentation permits, without a network."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from avepoint_m365.api import pagination
-from avepoint_m365.api.page import JobsPage
-from avepoint_m365.constants import ObjectType
-from avepoint_m365.endpoints import Params
+from avepoint_m365.api.page import JobsPage, PageInfo
+from avepoint_m365.constants import JobType, ObjectType
+from avepoint_m365.endpoints import JOBS, Params
 from avepoint_m365.exceptions import ApiError, EndpointMissingError, RefusedParametersError
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.first_page import PagingBehavior
@@ -17,6 +18,7 @@ from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection, Window
+from avepoint_m365.parse.raw import RawJobs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -530,3 +532,55 @@ def test_a_list_that_ends_at_a_refused_page_is_read_in_halves_of_its_range() -> 
     listings = read_completely(reader_of(server, 4), week, RangeLimits())
     assert set().union(*(listing.ids for listing in listings)) == set(map(str, range(64)))
     assert all(listing.complete for listing in listings)
+
+
+def page_of_starts(starts: Sequence[str | None], first: int = 0) -> JobsPage:
+    """Return a page of JSON with a job for each start; a job without one lacks the field."""
+    ids = [str(number) for number in range(first, first + len(starts))]
+    jobs = [{"id": key, **({"startTime": start} if start else {})} for key, start in zip(ids, starts, strict=True)]
+    return JobsPage(PageInfo(ids, None, None), RawJobs(content=json.dumps(jobs)[1:-1].encode(), ids=ids), JOBS)
+
+
+def listings_of(*pages: Sequence[str | None]) -> tuple[Listing, Listing]:
+    """Return two listings with the same pages: one of a job type, and one of all jobs."""
+    window = Window.exact(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 31, tzinfo=UTC))
+    listings = Listing(Selection(window, job_type=JobType.restore)), Listing(Selection(window))
+    for listing in listings:
+        listing.add(page_of_starts(starts, 10 * number) for number, starts in enumerate(pages))
+    return listings
+
+
+OLD, NEW = "2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z"
+
+
+@pytest.mark.parametrize(
+    ("pages", "newest_first"),
+    [
+        ([[NEW, OLD]], True),
+        ([[NEW, NEW], [OLD]], True),
+        ([[OLD, NEW]], False),
+        ([[OLD], [NEW]], False),
+    ],
+)
+def test_the_order_of_a_list_of_a_job_type_is_known_without_parsing_it(
+    pages: list[list[str]], newest_first: bool
+) -> None:
+    labels, rows = listings_of(*pages)
+    assert (labels.is_newest_first, rows.is_newest_first) == (newest_first, newest_first)
+    assert all(page.raw.content for page in labels.pages)
+    assert not any(page.raw.content for page in rows.pages)
+    _ = labels.parsed
+    assert labels.is_newest_first == newest_first, "the JSON of its pages is dropped once they are parsed"
+
+
+FORMS = [None, OLD, NEW, "2026-01-02T03:04:05.5Z", "2026-01-02T04:04:05+01:00", "2026-01-02", "\u00fc", 'a"b', ""]
+INVALID = ["0001-01-01T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-32T00:00:00Z", "2026-01-01T24:00:00Z"]
+
+
+@given(st.lists(st.lists(st.sampled_from([*FORMS, *INVALID]), min_size=1, max_size=3), max_size=3))
+@example([])
+@example([[NEW, None], [OLD]])
+@example([["2026-01-02T03:04:05.5Z", OLD]])
+def test_the_order_of_any_list_of_a_job_type_is_that_of_its_rows(pages: list[list[str | None]]) -> None:
+    labels, rows = listings_of(*pages)
+    assert labels.is_newest_first == rows.is_newest_first
