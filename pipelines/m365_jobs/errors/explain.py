@@ -76,6 +76,11 @@ class Failure(NamedTuple):
     text: str
     exit_code: int
 
+    @property
+    def retry_may_help(self) -> bool:
+        """Return whether the same load may succeed later although the user changes nothing."""
+        return self.exit_code != WRONG_USAGE and self.kind not in ("auth", "permission")
+
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:

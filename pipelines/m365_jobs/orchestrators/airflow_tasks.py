@@ -18,7 +18,6 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.extract.incremental.context import TimeIntervalContext
 
 from m365_jobs.config.tenants import configured, selected
-from m365_jobs.errors.exceptions import WRONG_USAGE
 from m365_jobs.errors.explain import explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.locks.base import TenantLockedError
@@ -73,7 +72,7 @@ def load_unit(
 
     Raises:
         AirflowException: if the load fails, or is not proved complete, with the message of the command line.
-        AirflowFailException: if the configuration is invalid, so that a retry cannot help.
+        AirflowFailException: if the configuration, a credential or a permission is wrong: a retry cannot help.
         AirflowSkipException: if another worker loads the tenant, or has loaded it within ``options.min_age``.
     """
     with _explained(), ExitStack() as stack:
@@ -103,7 +102,7 @@ def load_unit(
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn any error into an exception of Airflow with one paragraph; an invalid configuration is not retried."""
+    """Turn any error into an exception of Airflow with one paragraph; it is retried only if that may help."""
     try:
         yield
     except AirflowSkipException:
@@ -111,6 +110,6 @@ def _explained() -> Iterator[None]:
     except Exception as error:
         failure = explain(error)
         logger.debug(failure.text, exc_info=True)
-        exception = AirflowFailException if failure.exit_code == WRONG_USAGE else AirflowException
+        exception = AirflowException if failure.retry_may_help else AirflowFailException
         # dlt's traceback is long and may contain secrets, which a log must not hold.
         raise exception(failure.text) from None

@@ -145,11 +145,11 @@ def _past_days(
     )
     def load_day(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         key: Any = context.partition_key
-        tenant, day = unquote(key.keys_by_dimension["tenant"]), key.keys_by_dimension["day"]
-        summary = place.load_day(context, tenant, datetime.fromisoformat(day).replace(tzinfo=UTC))
-        yield dg.MaterializeResult(
-            asset_key=spec.key, metadata=_metadata(summary, place.rows(tenant, FAMILIES["jobs"]))
-        )
+        tenant = unquote(key.keys_by_dimension["tenant"])
+        day = datetime.fromisoformat(key.keys_by_dimension["day"]).replace(tzinfo=UTC)
+        summary = place.load_day(context, tenant, day)
+        rows = place.rows_of_day(tenant, day, FAMILIES["jobs"])
+        yield dg.MaterializeResult(asset_key=spec.key, metadata=_metadata(summary, rows))
 
     return load_day
 

@@ -1,7 +1,7 @@
 """Load tenants for Dagster, and read the warehouse afterwards."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,9 +21,6 @@ from m365_jobs.load.summary import Summary
 from m365_jobs.locks.pipeline_folder import LOCK_POLL, LOCK_WAIT
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
-
-NOT_RETRIED = ("config", "auth", "permission")
-"""Kinds of failures that a retry cannot cure."""
 
 
 class DagsterWarehouse:
@@ -84,10 +81,21 @@ class DagsterWarehouse:
 
     def rows(self, tenant: str, tables: tuple[str, ...]) -> dict[str, int]:
         """Return the number of rows of a tenant in each table."""
+        return self._counts(tenant, {name: f"SELECT count(*) AS n FROM {name} AS t" for name in tables})
 
+    def rows_of_day(self, tenant: str, day: datetime, tables: tuple[str, ...]) -> dict[str, int]:
+        """Return the number of a tenant's jobs that finished on a day, and of their rows in the other tables."""
+        jobs, *children = tables
+        joins = {jobs: f"{jobs} AS j"}
+        joins |= {name: f"{name} AS t JOIN {jobs} AS j ON j.tenant = t.tenant AND j.id = t.job_id" for name in children}
+        of_day = "WHERE j.finish_time >= :since AND j.finish_time < :until"
+        queries = {name: f"SELECT count(*) AS n FROM {join} {of_day}" for name, join in joins.items()}
+        return self._counts(tenant, queries, since=day, until=day + timedelta(days=1))
+
+    def _counts(self, tenant: str, queries: Mapping[str, str], **values: datetime) -> dict[str, int]:
         def count(pipeline: dlt.Pipeline) -> dict[str, int]:
             with open_scope(pipeline, [tenant]) as scope:
-                return {name: scope.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in tables}
+                return {name: scope.rows(sql, **values)[0]["n"] for name, sql in queries.items()}
 
         counts: dict[str, int] = self.read(tenant, count)
         return counts
@@ -100,11 +108,10 @@ def _explained() -> Iterator[None]:
     Dagster stores and shows the causes of a failure. Those of dlt are long and may contain secrets; they are left out.
 
     Raises:
-        Failure: for any error; retries are off for ``NOT_RETRIED``.
+        Failure: for any error; retries are off if they cannot help.
     """
     try:
         yield
     except Exception as error:
         failure = explain(error)
-        retries_help = failure.kind not in NOT_RETRIED
-        raise dg.Failure(failure.text, {"kind": failure.kind}, allow_retries=retries_help) from None
+        raise dg.Failure(failure.text, {"kind": failure.kind}, allow_retries=failure.retry_may_help) from None

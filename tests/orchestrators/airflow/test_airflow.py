@@ -92,24 +92,30 @@ def test_locations_can_be_tasks_of_their_own(airflow: Airflow, tmp_path: Path) -
 
 def test_what_another_worker_has_just_loaded_is_skipped_but_a_failure_is_tried_again(airflow: Airflow) -> None:
     here, there = make_world(60, seed=6, now=NOW), make_world(60, seed=7, now=NOW)
-    with Simulator(here) as first, Simulator(there) as second, database() as address:
+    with (
+        Simulator(here) as first,
+        Simulator(there) as second,
+        Simulator(here, fault=lambda asked: Answer(403)) as refusing,
+        database() as address,
+    ):
         airflow.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
         airflow.environment["RUNTIME__REQUEST_MAX_ATTEMPTS"] = "1"
-        airflow.configure(section("contoso", first), section("fabrikam", second))
+        airflow.configure(section("contoso", first), section("fabrikam", second), section("northwind", refusing))
         airflow.python(
             "from m365_jobs.cli.app import app; app(['load', '--tenant', 'contoso', '--destination', 'postgres'])"
         )
         asked = len(first.asked)
         # Each load requests its own token: during the first load the API is down.
         second.fault = lambda asked: Answer(503) if second.token_requests < 2 else None
-        airflow.run("dags", "test", "rounds")
+        airflow.run("dags", "test", "rounds", code=1)
         assert len(first.asked) == asked
         assert airflow.ask(
             "SELECT rendered_map_index, state, try_number FROM task_instance WHERE dag_id = 'rounds' AND map_index >= 0"
             " ORDER BY 1"
-        ) == [("contoso", "skipped", 1), ("fabrikam", "success", 2)]
-        runs = "SELECT tenant, status FROM m365_jobs.load_runs ORDER BY started_at"
-        loads = [("contoso", "complete"), ("fabrikam", "failed"), ("fabrikam", "complete")]
+        ) == [("contoso", "skipped", 1), ("fabrikam", "success", 2), ("northwind", "failed", 1)]
+        runs = "SELECT tenant, status FROM m365_jobs.load_runs ORDER BY tenant, started_at"
+        # A retry does not grant a missing permission.
+        loads = [("contoso", "complete"), ("fabrikam", "failed"), ("fabrikam", "complete"), ("northwind", "failed")]
         assert administer(runs, address=address) == loads
 
 

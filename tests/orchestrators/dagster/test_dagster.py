@@ -205,6 +205,11 @@ def test_a_past_day_is_loaded_again_and_the_cursors_stay(
     assert in_warehouse(file, "contoso") == that_day
     run(instance, "contoso", JOBS, RECORDS)
     assert in_warehouse(file, "contoso") == truth
+    # Rows of other days are not of the partition.
+    again = metadata(run(instance, dg.MultiPartitionKey({"day": str(day), "tenant": "contoso"}), BY_DAY), BY_DAY)
+    errors = sum(len(job[-1]) for job in that_day.values())
+    assert again["dagster/partition_row_count"] == again["rows of jobs"] == len(that_day) < len(truth)
+    assert (again["rows of jobs__backup_details"], again["rows of jobs__job_errors"]) == (len(that_day), errors)
 
 
 def test_a_past_day_that_is_not_proved_complete_fails_and_is_tried_again(
