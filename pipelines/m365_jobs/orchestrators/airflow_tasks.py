@@ -21,6 +21,7 @@ from m365_jobs.config.tenants import configured, selected
 from m365_jobs.errors.explain import explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.locks.base import TenantLockedError
+from m365_jobs.orchestrators.dlt_log import quiet_dlt
 from m365_jobs.warehouse.pipeline import telemetry_off
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def load_unit(
         AirflowFailException: if the configuration, a credential or a permission is wrong: a retry cannot help.
         AirflowSkipException: if another worker loads the tenant, or has loaded it within ``options.min_age``.
     """
-    with _explained(), ExitStack() as stack:
+    with _explained(), quiet_dlt(), ExitStack() as stack:
         (options.tenant,) = selected([unit["tenant"]], every=False)
         if "location" in unit:
             options.source["locations"] = [unit["location"]]

@@ -19,6 +19,7 @@ from m365_jobs.errors.explain import explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.locks.pipeline_folder import LOCK_POLL, LOCK_WAIT
+from m365_jobs.orchestrators.dlt_log import quiet_dlt
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -41,7 +42,7 @@ class DagsterWarehouse:
         Raises:
             Failure: if the tenant is not configured or the load fails; see ``_explained``.
         """
-        with _explained():
+        with _explained(), quiet_dlt():
             # The configuration of this process may lack a tenant for which a run was requested.
             (section,) = tenants.selected([tenant], every=False)
             options = LoadOptions(since, until, self.destination, self.dataset, tenant=section)

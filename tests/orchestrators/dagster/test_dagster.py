@@ -272,6 +272,16 @@ def test_a_tenant_that_is_no_longer_configured_is_not_loaded_with_the_credential
     assert not (user.folder / "m365_warehouse.duckdb").exists()
 
 
+def test_dlt_logs_nothing_while_a_tenant_is_loaded(
+    user: Cli, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(instance, "contoso", JOBS, RECORDS)
+    assert "|dlt|" not in capfd.readouterr().err
+    monkeypatch.setenv("RUNTIME__LOG_LEVEL", "WARNING")
+    run(instance, "fabrikam", JOBS, RECORDS)
+    assert "|dlt|" in capfd.readouterr().err
+
+
 def test_a_failure_contains_no_traceback_and_no_password(
     user: Cli, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
