@@ -20,12 +20,18 @@ STALE, NOTHING, FAILED_LOAD, CREDENTIALS = "stale", "nothing_to_judge", "failed_
 NOT_PROVED = "incomplete"
 
 
-class Check(NamedTuple):
-    """Describe a kind of finding. Without ``query``, other code of ``evaluate`` finds it.
+def no_values() -> Row:
+    """Return the values of a query that has none."""
+    return {}
 
-    ``describe`` converts a row of the query to the ``text`` of the finding. If a partition can have several findings,
-    it adds ``about``, which identifies each.
-    """
+
+def all_rows(rows: list[Row]) -> list[Row]:
+    """Return all rows of a query: each is a finding."""
+    return rows
+
+
+class Check(NamedTuple):
+    """Describe a kind of finding. Without ``query``, other code of ``evaluate`` finds it."""
 
     kind: str
     severity: str
@@ -34,12 +40,13 @@ class Check(NamedTuple):
     action: str
     """What the operator can do about it."""
     query: str = ""
-    describe: Callable[[Row], Row] = dict
-    values: Callable[[], Row | None] = dict
+    describe: Callable[[Row], texts.FindingText] | None = None
+    """Writes the text of a finding from a row of the query; a check with a query has it."""
+    values: Callable[[], Row | None] = no_values
     """Values of the query; None if the check is switched off."""
     needs: str = ""
     """A table that the query needs; without rows in it, the query does not run."""
-    select: Callable[[list[Row]], Iterable[Row]] = list
+    select: Callable[[list[Row]], Iterable[Row]] = all_rows
     """Filter that removes rows which another row explains."""
     causes: str = ""
     """Query of the most frequent error messages of the jobs behind the finding."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from m365_jobs.config.protection import restore_test_days
 from m365_jobs.health.check_queries import NEWEST
+from m365_jobs.health.check_texts import FindingText
 from m365_jobs.text import format_count, format_time, singular_period
 
 Row = dict[str, Any]
@@ -99,20 +100,20 @@ def restore_values() -> Row | None:
     return {"restore_test_days": days} if days else None
 
 
-def missed_backup(row: Row) -> Row:
+def missed_backup(row: Row) -> FindingText:
     """Return the message about scheduled backups that did not start."""
     backups = f"{row['missed']:,} of {format_count(row['scheduled'], 'scheduled backup')}"
-    return {"text": f"{backups} since {row['first_day']} did not start in time, the last on {row['last_day']}"}
+    return FindingText(f"{backups} since {row['first_day']} did not start in time, the last on {row['last_day']}")
 
 
-def out_of_policy(row: Row) -> Row:
+def out_of_policy(row: Row) -> FindingText:
     """Return the message about a subscription that is out of policy."""
     since = format_time(row["out_of_policy_at"])
     text = f"out of policy since {since}: objects that are new since then are not backed up, although jobs succeed"
-    return {"text": text}
+    return FindingText(text)
 
 
-def license_nearly_used(row: Row) -> Row:
+def license_nearly_used(row: Row) -> FindingText:
     """Return the message about seats, storage or time that run out."""
     parts = []
     for name, used, bought, unit in (
@@ -125,10 +126,10 @@ def license_nearly_used(row: Row) -> Row:
             parts.append(f"{used or 0:,.0f} of {bought:,.0f} {unit} in use{forecast}")
     if row["ends_at"]:
         parts.append(f"the policy ends on {format_time(row['ends_at'])}")
-    return {"text": "; ".join(parts)}
+    return FindingText("; ".join(parts))
 
 
-def unusual_activity(row: Row) -> Row:
+def unusual_activity(row: Row) -> FindingText:
     """Return the message about a suspicious day."""
     text = (
         f"{format_count(row['potential_ransomware_attacks'], 'site')} with a potential ransomware attack and "
@@ -136,10 +137,10 @@ def unusual_activity(row: Row) -> Row:
     )
     if row["signals"] == "both":
         text += f"; {format_count(row['failed_objects'], 'object')} failed in jobs of that day"
-    return {"text": text, "about": str(row["day"])}
+    return FindingText(text, str(row["day"]))
 
 
-def retention_shortened(row: Row) -> Row:
+def retention_shortened(row: Row) -> FindingText:
     """Return the message about a retention period that is shorter now."""
     scope = " ".join(part for part in (row["level"], row["service"], row["container_name"]) if part)
     read_first = format_time(row["changed_before"])
@@ -150,13 +151,13 @@ def retention_shortened(row: Row) -> Row:
     now = f" to {singular_period(row['new_value'])}" if row["change"] == "shortened" else ""
     setting = row["setting"].replace("_", " ")
     text = f"{setting} ({scope}) was {word}{now}, {loads}"
-    return {"text": text, "about": f"{row['setting']}/{scope}/{row['changed_before']}"}
+    return FindingText(text, f"{row['setting']}/{scope}/{row['changed_before']}")
 
 
-def restore_untested(row: Row) -> Row:
+def restore_untested(row: Row) -> FindingText:
     """Return the message about a service without a recent restore."""
     last = row["last_restore_at"]
     if last is None:
-        return {"text": "no restore has succeeded yet"}
+        return FindingText("no restore has succeeded yet")
     age = format_count(round(row["last_restore_age_days"]), "day")
-    return {"text": f"the last successful restore was {format_time(last)}, {age} ago"}
+    return FindingText(f"the last successful restore was {format_time(last)}, {age} ago")

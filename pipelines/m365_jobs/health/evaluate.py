@@ -150,7 +150,7 @@ def _unrecorded(pipeline: Target, names: Iterable[str], scope: TenantScope) -> I
         unsent = UnsentRuns(pipeline.pipelines_dir, pipeline_name(tenant), fingerprint(pipeline))
         last = max(unsent.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
-            text = check_texts.failed_load(last._asdict())["text"]
+            text = check_texts.failed_load(last._asdict()).text
             yield Reason(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")
 
 

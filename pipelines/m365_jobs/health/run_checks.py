@@ -36,6 +36,7 @@ def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -
     for check in CHECKS:
         if not check.query:
             continue
+        assert check.describe is not None
         values = check.values()
         if values is None:
             continue
@@ -46,12 +47,14 @@ def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -
         except DestinationUndefinedEntity:
             continue
         for row in check.select(rows):
-            partition: dict[str, Any] = {key: row.get(key) for key in ("tenant", "location", "object_type")}
+            partition = tenant, location, object_type = row.get("tenant"), row.get("location"), row.get("object_type")
             # Completeness is about the data of all services.
-            if check.kind != NOT_PROVED and scope.ignores(row.get("tenant"), row.get("object_type")):
+            if check.kind != NOT_PROVED and scope.ignores(tenant, object_type):
                 continue
-            if not check.beside or statuses.get(tuple(partition.values())) in check.beside:
-                yield Reason(check.kind, **partition, **check.describe(row), service=_other_service(row))
+            if not check.beside or statuses.get(partition) in check.beside:
+                text, about = check.describe(row)
+                service = _other_service(row)
+                yield Reason(check.kind, tenant, text, location, object_type, about, service=service)
 
 
 def _other_service(row: Row) -> str | None:
@@ -81,9 +84,9 @@ def tenants_with_unknown_services(scope: TenantScope) -> dict[str, str]:
 
 def unknown_states(scope: TenantScope) -> list[Row]:
     """Return the unknown states of each tenant, each with its ``text``."""
-    return [row | texts.unknown_state(row) for row in scope.rows(queries.UNKNOWN_STATES)]
+    return [row | texts.unknown_state(row)._asdict() for row in scope.rows(queries.UNKNOWN_STATES)]
 
 
 def check_failures(scope: TenantScope) -> list[Row]:
     """Return the data checks and lasting findings of each tenant's newest load, each with its ``text``."""
-    return [row | texts.check_failure(row) for row in scope.rows(queries.CHECK_FAILURES)]
+    return [row | texts.check_failure(row)._asdict() for row in scope.rows(queries.CHECK_FAILURES)]
