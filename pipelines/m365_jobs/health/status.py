@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
@@ -67,19 +67,43 @@ TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "loa
 COUNTS = {name: f"SELECT count(*) AS n FROM {name} AS t" for name in TABLES}
 
 
+class WarehouseStatus(TypedDict):
+    """Describe the document of ``status``. Times are datetimes in UTC.
+
+    Before the first load, ``partitions``, ``runs`` and ``tables`` are empty.
+    """
+
+    warehouse: str
+    """The address, without secrets."""
+    credentials: str | None
+    """A message about credentials that end soon."""
+    never_loaded: list[str]
+    """Names of tenants."""
+    clocks_ahead: list[Row]
+    """Loads that are left out because of a wrong clock."""
+    undelivered: list[Row]
+    """Messages about alerts that no receiver has accepted."""
+    unknown_services: list[Row]
+    """Jobs of unknown services per location."""
+    findings: list[Row]
+    """Checks that failed in each tenant's newest load."""
+    companions: list[Row]
+    """Companions whose last request failed."""
+    partitions: list[Row]
+    runs: list[Row]
+    """The last five loads of each tenant."""
+    tables: dict[str, int]
+    """Number of rows of each table."""
+
+
 def read_status(
     destination: str | None = None,
     dataset: str | None = None,
     tenants: Sequence[str] = (),
     wait: float = READER_WAIT,
     notify: Notify = lambda _: None,
-) -> dict[str, Any]:
+) -> WarehouseStatus:
     """Return the document of ``status`` for the named tenants, or for all.
-
-    ``partitions`` and ``runs`` are lists of rows, ``tables`` the rows of each table, ``never_loaded`` names.
-    ``clocks_ahead`` are the loads left out because of a wrong clock. ``unknown_services`` are the jobs of unknown
-    services per location. ``findings`` are the checks that failed in each tenant's newest load. The lists are empty
-    before the first load. Times are datetimes in UTC.
 
     Raises:
         UsageError: for an unknown tenant.
@@ -87,7 +111,7 @@ def read_status(
     pipeline = open_warehouse(destination, dataset, wait, notify)
     with open_scope(pipeline, tenants) as scope:
         loaded = scope.loaded_tenants()
-        about: dict[str, Any] = {
+        document: WarehouseStatus = {
             "warehouse": address_of(pipeline),
             "credentials": _expiry(tenants or loaded),
             "never_loaded": sorted({*(tenants or configured())} - {*loaded}),
@@ -96,21 +120,24 @@ def read_status(
             "unknown_services": [],
             "findings": [],
             "companions": [],
+            "partitions": [],
+            "runs": [],
+            "tables": {},
         }
         everything = scope.with_clocks_ahead()
         try:
             counts = {name: everything.rows(query)[0]["n"] for name, query in COUNTS.items()}
-            rows, runs, about["clocks_ahead"] = _all_partitions(scope), scope.rows(RUNS), everything.rows(AHEAD)
-            about["findings"] = check_failures(scope)
+            rows, runs, document["clocks_ahead"] = _all_partitions(scope), scope.rows(RUNS), everything.rows(AHEAD)
+            document["findings"] = check_failures(scope)
         except DestinationUndefinedEntity:
-            return {**about, "partitions": [], "runs": scope.rows(RUNS) if loaded else [], "tables": {}}
-        about["companions"] = failed_companions(scope)
-        about["unknown_services"] = [row for row in rows if row["object_type"] is None and row["rows_held"]]
+            return {**document, "runs": scope.rows(RUNS) if loaded else []}
+        document["companions"] = failed_companions(scope)
+        document["unknown_services"] = [row for row in rows if row["object_type"] is None and row["rows_held"]]
         partitions = _shown_partitions(rows)
         cursors = {tenant: _cursors(pipeline, scope.reader, tenant) for tenant in {row["tenant"] for row in partitions}}
     for row in partitions:
         row["cursor"] = cursors[row["tenant"]].get((row["location"], row["object_type"]))
-    return {**about, "partitions": partitions, "runs": runs, "tables": counts}
+    return {**document, "partitions": partitions, "runs": runs, "tables": counts}
 
 
 def _all_partitions(scope: TenantScope) -> list[Row]:

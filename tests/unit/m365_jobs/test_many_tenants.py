@@ -19,6 +19,8 @@ from m365_jobs.load.summary import Summary
 from m365_jobs.terminal import print_line
 from rich.console import Console
 
+from tests.support import status_document
+
 NAMES = [f"tenant{number:03}" for number in range(200)]
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -73,13 +75,8 @@ def run(tenant: str, status: str) -> dict[str, Any]:
 
 
 def test_status_has_a_row_for_each_of_many_tenants_and_a_line_for_their_complete_loads() -> None:
-    lists = dict.fromkeys(("undelivered", "never_loaded", "clocks_ahead", "unknown_services", "findings"), ())
-    status: dict[str, Any] = {
-        "warehouse": "w",
-        "credentials": None,
-        "tables": {"jobs": 4_000},
-        "companions": (),
-    } | lists
+    status = status_document.EMPTY.copy()
+    status["tables"] = {"jobs": 4_000}
     services = [(name, service) for name in NAMES for service in ("teams", "onedrive")]
     status["partitions"] = [
         partition(name, service, (name, service) != (NAMES[7], "teams")) for name, service in services

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
-from typing import Any
 
 import pytest
 from m365_jobs.cli.tables.status import status_tables
@@ -10,6 +9,8 @@ from m365_jobs.reports import labels
 from m365_jobs.reports.svg import short_number
 from m365_jobs.text import format_percent
 from rich.console import Console
+
+from tests.support import status_document
 
 
 @pytest.mark.parametrize(
@@ -73,10 +74,8 @@ def test_status_says_for_how_long_a_job_is_open_or_that_its_start_lies_ahead(day
         "complete_until": None,
         "complete": True,
     }
-    lists = dict.fromkeys(("undelivered", "never_loaded", "clocks_ahead", "unknown_services", "findings"), ())
-    about: dict[str, Any] = {"warehouse": "w", "credentials": None, "tables": {"jobs": 1}, "companions": (), "runs": []}
     printed = StringIO()
     console = Console(file=printed, width=120)
-    for part in status_tables({**lists, **about, "partitions": [partition]}):
+    for part in status_tables({**status_document.EMPTY, "tables": {"jobs": 1}, "partitions": [partition]}):
         console.print(part)
     assert shown in printed.getvalue()

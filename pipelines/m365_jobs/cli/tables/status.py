@@ -16,14 +16,14 @@ from m365_jobs.config.tenants import MANY_TENANTS
 from m365_jobs.health.failed_companions import failure_lines
 from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.reasons import partition_label
-from m365_jobs.health.status import Row
+from m365_jobs.health.status import Row, WarehouseStatus
 from m365_jobs.text import format_count, format_duration, lies_ahead, sanitize
 
 LABEL_WIDTH = 24
 """Width of the column of partitions on a terminal of 80 columns."""
 
 
-def status_tables(status: dict[str, Any]) -> Iterator[Any]:
+def status_tables(status: WarehouseStatus) -> Iterator[Any]:
     """Yield the status for a terminal of 80 columns."""
     yield Text(f"Warehouse: {status['warehouse']}", overflow="fold")
     if status["credentials"]:
