@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from m365_jobs.cli.options import Dataset, Destination, Format, OnlyTenants, Verbose, failures
+from m365_jobs.cli.options import Dataset, Destination, Format, OnlyTenants, Verbose, duration, failures
 
 if TYPE_CHECKING:
     from m365_jobs.health.channels.base import Channel
@@ -107,7 +106,9 @@ def acknowledge(
         if not alert and not tenant:
             raise UsageError("No alert is named. Give ids, or --tenant NAME for all alerts of a tenant.")
         pipeline = open_warehouse(destination, dataset)
-        until = datetime.now(UTC) + _duration(silent_for)
+        if not (silence := duration("--for", silent_for)):
+            raise UsageError("--for is zero. Write 30m, 8h or 3d.")
+        until = datetime.now(UTC) + silence
         by = Acknowledgement(owner, until, note)
         for acknowledged in acknowledge_alerts(pipeline, alert or (), tenant or (), by):
             finding = acknowledged.finding
@@ -146,18 +147,3 @@ def alerts(
             from m365_jobs.cli.tables.alerts import alert_tables
 
             print_parts(alert_tables(document))
-
-
-def _duration(text: str) -> timedelta:
-    """Return the duration of ``30m``, ``8h`` or ``3d``.
-
-    Raises:
-        UsageError: for any other text.
-    """
-    from m365_jobs.errors.exceptions import UsageError
-
-    match = re.fullmatch(r"([1-9]\d{0,3})([mhd])", text)
-    if not match:
-        raise UsageError(f"--for {text!r} is not a duration. Write 30m, 8h or 3d.")
-    unit = {"m": "minutes", "h": "hours", "d": "days"}[match[2]]
-    return timedelta(**{unit: int(match[1])})

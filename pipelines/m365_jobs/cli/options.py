@@ -100,18 +100,25 @@ Include = Annotated[
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+LONGEST = 10_000 * SECONDS["d"]
+"""The longest duration in seconds: a time that lies further away may be none."""
+
 
 def duration(option: str, text: str | None) -> timedelta:
-    """Return a length of time such as 90s, 10m, 2h or 1d; zero if unset.
+    """Return a duration such as 90s, 10m, 2h or 1d; zero if unset.
 
     Raises:
-        typer.BadParameter: for anything else.
+        typer.BadParameter: for anything else, and above 10,000 days.
     """
     if text is None:
         return timedelta()
-    if not (match := DURATION.fullmatch(text.strip())):
-        raise typer.BadParameter(f"{text!r} is not a length of time. Write 90s, 10m, 2h or 1d.", param_hint=option)
-    return timedelta(seconds=float(match[1]) * SECONDS[match[2]])
+    match = DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * SECONDS[match[2]] if match else 0.0
+    if not match or seconds > LONGEST:
+        raise typer.BadParameter(
+            f"{text!r} is not a duration of at most 10,000 days. Write 90s, 10m, 2h or 1d.", param_hint=option
+        )
+    return timedelta(seconds=seconds)
 
 
 def check_settings(*, strict: bool) -> None:

@@ -330,6 +330,8 @@ def test_all_alerts_of_a_tenant_are_acknowledged_together(new_user: NewUser) -> 
             user.run("load")
         assert len(notified(user, receiver)) == 4
         assert "No alert is named" in user.run("acknowledge", "--owner", "ada", code=2).stderr
+        for silence in ("0h", "soon"):
+            assert "--for" in user.run("acknowledge", "x", "--owner", "ada", "--for", silence, code=2).stderr
         refused = user.run("acknowledge", "--tenant", "contoso", "--tenant", "north", "--owner", "ada", code=2)
         assert "No alert of north is open" in refused.stderr
         lines = user.run("acknowledge", "--tenant", "contoso", "--owner", "ada").stdout.splitlines()
