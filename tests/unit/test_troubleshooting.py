@@ -23,10 +23,23 @@ def rules_of_the_source() -> Iterator[str]:
                     yield str(rule.value)
 
 
+def rules_of_companions() -> Iterator[str]:
+    """Yield the rules of companions: texts passed to ``note`` and ``parsed``, and texts assigned to ``rule``."""
+    for path in (ROOT / "sources" / "avepoint_m365" / "companions").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(ast.Attribute(attr="note"), [ast.Constant(rule), *_]):
+                    yield str(rule)
+                case ast.Call(ast.Attribute(attr="parsed"), [_, _, ast.Constant(rule), *_]):
+                    yield str(rule)
+                case ast.Assign([ast.Tuple([ast.Name("rule"), *_])], ast.Tuple([ast.Constant(rule), *_])):
+                    yield str(rule)
+
+
 def test_each_rule_has_one_row_with_its_meaning_and_what_to_do() -> None:
     table = PAGE.partition("| rule | meaning | do |")[2].partition("\n\n")[0]
     cells = re.findall(r"^\| (`.*?) \| (.+?) \| (.+?) \|$", table, re.MULTILINE)
     named = [rule for names, _, _ in cells for rule in re.findall(r"`(\w+)`", names)]
     outside = [rule for rule, _ in OUTSIDE.values()]
     by_label = [rule for label in LABELS for rule in (f"{label}_ignored", f"several_{label}s")]
-    assert sorted(named) == sorted([*PROBLEMS, *outside, *by_label, *set(rules_of_the_source())])
+    assert sorted(named) == sorted([*PROBLEMS, *outside, *by_label, *{*rules_of_the_source(), *rules_of_companions()}])
