@@ -52,7 +52,7 @@ def failure_lines(rows: Sequence[Row]) -> Iterator[str]:
     causes: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         denied = row["status"] == "permission_missing"
-        cause = f"permission {row['permission']} is missing" if denied else str(row["detail"])
+        cause = f"permission {row['permission']} is missing" if denied else str(row["detail"]).removesuffix(".")
         causes.setdefault((row["tenant"], cause), []).append(row)
     tenants: dict[str, list[str]] = {}
     for (tenant, cause), failures in causes.items():

@@ -254,7 +254,7 @@ class _Loading:
             yield None
         if self.progress.chunk_end is None:
             self.summary.note_incomplete(self.progress.result)
-            self.summary.incomplete += self.companions.incomplete()
+            self.summary.add_incomplete(self.companions.incomplete())
             for note in self.companions.notes():
                 self.notify(note)
             yield self._run_row()

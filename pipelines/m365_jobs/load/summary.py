@@ -30,7 +30,7 @@ class Summary:
         changed: Jobs that differ from the warehouse's row.
         unchanged: Jobs that were read and are the same in the warehouse.
         states: Number of jobs that were read, by state.
-        incomplete: A line for each listing or comparison that is not proved complete.
+        incomplete: A line for each listing, comparison or companion that is not complete, without its full stop.
         findings: A line for each row of ``load_check_failures``.
         source_findings: The newest finding of the source, by rule.
         wrote: Whether the load wrote more than log rows.
@@ -85,14 +85,18 @@ class Summary:
         self.source_findings |= {finding.rule: finding for finding in result.findings}
         self.note_incomplete(result)
         self.periods += result.reconciliations
-        self.incomplete += [
+        self.add_incomplete(
             _period(part) for part in result.reconciliations if part.kind == "verify" and not part.proof
-        ]
+        )
 
     def note_incomplete(self, result: ChunkResult) -> None:
         """Add a line for each listing that is not proved complete."""
-        lines = [_line(listing) for listing in result.listings if not listing.complete]
-        self.incomplete += [line for line in lines if line not in self.incomplete]
+        self.add_incomplete(_line(listing) for listing in result.listings if not listing.complete)
+
+    def add_incomplete(self, lines: Iterable[str]) -> None:
+        """Add lines about what is not complete, unless they were added before."""
+        # Messages join the lines and end them with a full stop of their own.
+        self.incomplete += [part for line in lines if (part := line.removesuffix(".")) not in self.incomplete]
 
     def source_failures(self, companion_findings: Iterable[SourceFinding] = ()) -> list[CheckFailure]:
         """Return the findings of the source, and those of companions, as rows of ``load_check_failures``."""
