@@ -94,8 +94,7 @@ def _find_hidden_history(
     listing = reader.probe(selection.over(Window.exact(max(end - window.length, EARLIEST), end)))
     probed = deduplicate_latest([listing])
     within = probed.filter(pc.greater_equal(probed["start_time"], pa.scalar(window.query_start, TIME)))
-    ids = within["id"].to_pylist()
-    hidden = filter_ids(within, set(ids) - set(filter_ids(jobs, ids)["id"].to_pylist()))
+    hidden = filter_ids(within, set(within["id"].to_pylist()) - set(jobs["id"].to_pylist()))
     if hidden.num_rows:
         return oldest_finished(hidden) or oldest
     return oldest if listing.holds_all and oldest.id not in listing.ids else None

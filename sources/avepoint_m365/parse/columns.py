@@ -14,9 +14,6 @@ from avepoint_m365.parse.values import InvalidValueError, parse_count, parse_fla
 Values: TypeAlias = list[object] | pa.Array
 """The values of one field of many objects."""
 
-_PIECE = 1_000_000
-"""Bytes of texts that are searched together."""
-
 Report = Callable[[int, object], None]
 """Receives the index and the value of each value that cannot be parsed."""
 
@@ -80,21 +77,9 @@ def _whole_hours(values: Values) -> pa.Array:
 
 def _whole_texts(values: Values) -> pa.Array:
     texts = _array(values, TEXT)
-    if _may_hold_nul(texts):
+    if pc.any(pc.match_substring(texts, "\0")).as_py():
         raise InvalidValueError
     return texts
-
-
-def _may_hold_nul(texts: pa.Array) -> bool:
-    """Return whether texts, or their neighbours in memory, contain NUL.
-
-    Arrow compares each byte by itself, which is 0.9 % of the instructions of a first load of 100,000 jobs. Pieces of
-    the texts are copied, since all errors of a page may have 100 MB.
-    """
-    _, _, data = texts.buffers()
-    return data is not None and any(
-        b"\0" in data.slice(start, min(_PIECE, data.size - start)).to_pybytes() for start in range(0, data.size, _PIECE)
-    )
 
 
 TIMES = FieldParser(TIME, parse_time, _whole_times)

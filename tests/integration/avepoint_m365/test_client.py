@@ -10,11 +10,10 @@ from urllib.parse import parse_qsl
 import pytest
 import requests
 import responses
-from avepoint_m365.api.auth import Bearer, Secret
+from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.page import PageInfo, parse_pages
-from avepoint_m365.api.stats import CancelToken, RequestStats
-from avepoint_m365.api.transport import Transport
+from avepoint_m365.api.stats import CancelToken
 from avepoint_m365.config import ServiceUrls, resolve_service_urls
 from avepoint_m365.constants import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
 from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
@@ -30,7 +29,6 @@ from avepoint_m365.exceptions import (
     RefusedParametersError,
     ThrottledError,
 )
-from dlt.sources.helpers.requests import Session
 
 ADDRESSES = ServiceUrls(BASE_URLS["us"], TOKEN_URLS["commercial"])
 FIRST = ADDRESSES.base_url + JOBS.path
@@ -594,32 +592,3 @@ def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.R
         ("", "id"),
         ("1", "duration"),
     ]
-
-
-@pytest.mark.parametrize("url", [FIRST, FIRST + "?tenant=1", "https://b\u00fccher.example/jobs", "https://one.example"])
-@pytest.mark.parametrize(
-    "params", [{}, {"pageSize": "500", "startTime": "2026-01-01T00:00:00Z"}, {"next": "a b/\u00fc~%2F&=+#?'\u2028"}]
-)
-def test_each_get_is_what_requests_prepares(api: responses.RequestsMock, url: str, params: dict[str, str]) -> None:
-    session = Session()
-    wanted = [
-        session.prepare_request(requests.Request("GET", url, params=params, auth=Bearer(token)))
-        for token in ("first", "second")
-    ]
-    api.get(wanted[0].url, json={})
-    transport = Transport(ADDRESSES.base_url, 2, RequestStats())
-    for token in ("first", "second"):
-        transport.get(url, params, Bearer(token))
-    sent = [call.request for call in api.calls]
-    assert [(request.method, request.url, request.body, dict(request.headers)) for request in sent] == [
-        (request.method, request.url, request.body, dict(request.headers)) for request in wanted
-    ]
-
-
-def test_cookies_of_the_host_are_sent_back_as_they_change(api: responses.RequestsMock) -> None:
-    transport = Transport(ADDRESSES.base_url, 2, RequestStats())
-    for number in range(3):
-        api.get(FIRST, json={}, headers={"Set-Cookie": f"affinity={number}; Path=/"})
-    for _ in range(3):
-        transport.get(FIRST, {}, Bearer("token"))
-    assert [call.request.headers.get("Cookie") for call in api.calls] == [None, "affinity=0", "affinity=1"]
