@@ -17,9 +17,10 @@ from avepoint_m365 import rows, schema
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.created import created_tables, is_created, is_refreshed
 from avepoint_m365.cursor_hints import Cursor, cursor_moment, earliest_start, refuse_unsupported, shared_interval
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.extract.known import Lookup
-from avepoint_m365.extract.options import ChunkResult, ExtractOptions
+from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.parse.times import in_utc

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.constants import LABELS
-from avepoint_m365.extract.options import ChunkResult, Labels
+from avepoint_m365.extract.chunk_result import ChunkResult
+from avepoint_m365.extract.labels import Labels
 from avepoint_m365.parse.frame import COUNT, ERROR_FIELDS, FLAG, TEXT, TIME
 from avepoint_m365.schema import (
     BACKUP_DETAILS,

@@ -17,7 +17,7 @@ from avepoint_m365.companions.registry import COMPANIONS
 from avepoint_m365.companions.resources import DENIED, LOADED, no_rows
 from avepoint_m365.companions.schema import TABLES
 from avepoint_m365.companions.timing import due
-from avepoint_m365.extract.options import SourceFinding
+from avepoint_m365.extract.source_finding import SourceFinding
 from avepoint_m365.schema import DELETE_INSERT, Table
 from dlt.extract import DltResource
 

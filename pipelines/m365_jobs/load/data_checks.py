@@ -10,7 +10,7 @@ import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365.created import created_tables, is_created
-from avepoint_m365.extract.options import format_finding
+from avepoint_m365.extract.source_finding import format_finding
 from avepoint_m365.parse.states import ENDED
 from dlt.extract import DltResource
 

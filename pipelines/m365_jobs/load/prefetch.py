@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import dlt
 from avepoint_m365 import Progress, extraction_of
 from avepoint_m365.companions.timing import due
-from avepoint_m365.extract.options import ChunkResult
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.state import SourceState
 from dlt.common.versioned_state import decompress_state
 from dlt.extract.incremental.context import TimeIntervalContext, get_interval_context

@@ -14,7 +14,7 @@ from uuid import uuid4
 import dlt
 import pyarrow as pa
 from avepoint_m365 import Progress, avepoint_m365
-from avepoint_m365.extract.options import ChunkResult
+from avepoint_m365.extract.chunk_result import ChunkResult
 from dlt.destinations.exceptions import DatabaseException
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed

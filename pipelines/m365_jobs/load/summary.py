@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from avepoint_m365 import Progress
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import ChunkResult, Reconciliation, SourceFinding
+from avepoint_m365.extract.reconciliation import Reconciliation
+from avepoint_m365.extract.source_finding import SourceFinding
 from avepoint_m365.rows import MAX_DETAIL_LENGTH
 
 from m365_jobs.errors.exceptions import INCOMPLETE

@@ -12,7 +12,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365 import rows as source_rows
-from avepoint_m365.extract.options import ChunkResult
+from avepoint_m365.extract.chunk_result import ChunkResult
 
 from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.load.data_checks import CheckFailure, failures_resource

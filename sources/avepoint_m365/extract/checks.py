@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from avepoint_m365.extract.known import KnownJob, Lookup
-from avepoint_m365.extract.options import SourceFinding
+from avepoint_m365.extract.source_finding import SourceFinding
 from avepoint_m365.extract.window import Window
 from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, FRAME
 from avepoint_m365.parse.raw import Unreadable

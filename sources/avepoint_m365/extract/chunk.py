@@ -12,9 +12,10 @@ from avepoint_m365.extract.follow import JobById
 from avepoint_m365.extract.known import KnownJob, Lookup
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.options import ExtractOptions, SourceFinding
+from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.scan import WindowScanner
+from avepoint_m365.extract.source_finding import SourceFinding
 from avepoint_m365.extract.window import Interval
 from avepoint_m365.state import SourceState, is_due
 

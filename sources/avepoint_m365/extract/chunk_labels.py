@@ -10,8 +10,8 @@ from avepoint_m365.constants import LABELS
 from avepoint_m365.extract.bulk import Bulk
 from avepoint_m365.extract.classify import OBJECT_TYPES, Classification
 from avepoint_m365.extract.known import KnownJob
+from avepoint_m365.extract.labels import Labels, no_labels
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import Labels, no_labels
 from avepoint_m365.extract.precedence import included_values, shared_ids
 
 

@@ -14,17 +14,17 @@ import pyarrow as pa
 
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract import checks, window_plan
+from avepoint_m365.extract.build_result import build_result
 from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
-from avepoint_m365.extract.chunk_result import build_result
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.cut_lists import learn_longest_list
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.known import KnownJob, compare
 from avepoint_m365.extract.label_chunk import label_chunk
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import ChunkResult
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.extract.upkeep import run_upkeep, verify_history
 from avepoint_m365.extract.window import EDGE

@@ -9,8 +9,9 @@ from avepoint_m365.api.page import JobsPage
 from avepoint_m365.endpoints import Params
 from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunk_reader import read_chunk
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.known import Lookup
-from avepoint_m365.extract.options import ChunkResult, ExtractOptions
+from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.extract.window import Interval

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ids_without_labels
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.known import Comparison, Lookup
-from avepoint_m365.extract.options import ChunkResult, ExtractOptions, SourceFinding
+from avepoint_m365.extract.options import ExtractOptions
+from avepoint_m365.extract.source_finding import SourceFinding
 
 OUTSIDE = {
     "location": ("unlisted_location", "no location among the configured ones"),

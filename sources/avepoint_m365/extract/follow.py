@@ -14,7 +14,7 @@ from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.known import OpenJob
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.options import SourceFinding
+from avepoint_m365.extract.source_finding import SourceFinding
 from avepoint_m365.extract.window import Selection, Window
 from avepoint_m365.parse.frame import TIME
 

@@ -8,7 +8,7 @@ from threading import Lock
 
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.extract.options import ChunkResult
+from avepoint_m365.extract.chunk_result import ChunkResult
 
 
 @dataclass

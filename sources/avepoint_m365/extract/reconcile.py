@@ -17,7 +17,7 @@ from avepoint_m365.extract.deduplicate import oldest_finished
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, unique_now
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.options import Reconciliation
+from avepoint_m365.extract.reconciliation import Reconciliation
 from avepoint_m365.extract.window import EDGE, Selection, Window
 from avepoint_m365.plural import format_count
 

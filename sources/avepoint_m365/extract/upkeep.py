@@ -18,9 +18,10 @@ from avepoint_m365.extract.detect import detect_range_filter, longest_overnight_
 from avepoint_m365.extract.follow import follow_open_jobs, hidden_job_findings, unfollowed_findings
 from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob, compare
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import Reconciliation, SourceFinding
 from avepoint_m365.extract.reconcile import DAILY_PERIOD, CountJobs, Reconciled, Reconciler, Stored
+from avepoint_m365.extract.reconciliation import Reconciliation
 from avepoint_m365.extract.scan import LONG_RANGE, Scan
+from avepoint_m365.extract.source_finding import SourceFinding
 from avepoint_m365.extract.state_words import is_known_state_word, learn_state_codes
 from avepoint_m365.extract.window import EDGE
 from avepoint_m365.parse.frame import TIME

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract.chunk import Chunk
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.chunks import after_chunk, resume_at
-from avepoint_m365.extract.options import BACKFILL_TTL, ChunkResult, ExtractOptions
+from avepoint_m365.extract.options import BACKFILL_TTL, ExtractOptions
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.extract.upkeep import Upkeep
 from avepoint_m365.extract.window import EDGE, Interval, Window

@@ -10,8 +10,9 @@ from avepoint_m365.extract.chunk_classifier import ChunkClassifier, dimensions
 from avepoint_m365.extract.chunk_labels import ChunkLabels
 from avepoint_m365.extract.classify import JOB_TYPES, OBJECT_TYPES, Dimension, location_dimension
 from avepoint_m365.extract.deduplicate import deduplicate_latest
+from avepoint_m365.extract.labels import no_labels
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.options import ExtractOptions, no_labels
+from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.extract.window import Selection, Window
 
 from tests.support.ranges import Range, RangeServer, TimedJob, range_of

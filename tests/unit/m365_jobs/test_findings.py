@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from avepoint_m365.extract.options import SourceFinding
+from avepoint_m365.extract.source_finding import SourceFinding
 from m365_jobs.load.data_checks import CheckFailure
 
 

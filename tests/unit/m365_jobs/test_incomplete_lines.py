@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import ChunkResult
 from avepoint_m365.extract.window import Selection, Window
 from avepoint_m365.parse.frame import FRAME
 from avepoint_m365.state import SourceState
