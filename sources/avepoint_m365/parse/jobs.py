@@ -14,16 +14,13 @@ import pyarrow.json as pj
 
 from avepoint_m365.parse.fields import JobFields
 from avepoint_m365.parse.frame import COUNT, FLAG, TEXT
-from avepoint_m365.parse.names import DETAIL_SPELLINGS, ERROR_SPELLINGS
-
-_DETAILS = {name: spellings[:2] for name, spellings in DETAIL_SPELLINGS.items()}
-"""The vendor's spellings of each count by its column: that of the table, then that of the sample."""
+from avepoint_m365.parse.names import DOCUMENTED_DETAILS, ERROR_SPELLINGS
 
 _ERROR = pa.struct([("isErrorCode", FLAG), ("value", TEXT), ("url", TEXT), ("number", COUNT)])
 _JOB = pa.struct(
     [
         *((name, TEXT) for name in ("id", "state", "startTime", "finishTime", "duration")),
-        ("backupDetails", pa.struct([(name, COUNT) for names in _DETAILS.values() for name in names])),
+        ("backupDetails", pa.struct([(name, COUNT) for names in DOCUMENTED_DETAILS.values() for name in names])),
         ("jobErrors", pa.list_(_ERROR)),
     ]
 )
@@ -58,7 +55,7 @@ def read_documented(lists: Sequence[bytes]) -> pa.ListArray | None:
 def _has_conflicts(jobs: pa.StructArray) -> bool:
     """Return whether a count has both of its names with different values, which the tolerant parser reports."""
     details = jobs.field("backupDetails")
-    pairs = [[details.field(name) for name in names] for names in _DETAILS.values()]
+    pairs = [[details.field(name) for name in names] for names in DOCUMENTED_DETAILS.values()]
     return any(
         pc.any(pc.not_equal(*pair)).as_py() for pair in pairs if all(part.null_count < len(part) for part in pair)
     )
@@ -73,7 +70,7 @@ def documented_fields(jobs: pa.StructArray) -> JobFields:
         {name: pc.struct_field(jobs, name) for name in ("state", "startTime", "finishTime", "duration")},
         {
             name: pc.coalesce(*(pc.struct_field(details, spelling) for spelling in spellings))
-            for name, spellings in _DETAILS.items()
+            for name, spellings in DOCUMENTED_DETAILS.items()
         },
         pc.fill_null(pc.list_value_length(errors), 0),
         {name: pc.struct_field(all_errors, name) for name in ERROR_SPELLINGS},

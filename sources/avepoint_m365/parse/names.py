@@ -22,6 +22,9 @@ DETAIL_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "successful_number": ("successfulNumber", "successfulCount", "successful"),
     "skipped_number": ("skippedNumber", "skippedCount", "skipped"),
 }
+DOCUMENTED_DETAILS = {name: spellings[:2] for name, spellings in DETAIL_SPELLINGS.items()}
+"""The vendor's spellings of each count by its column: that of the table, then that of the sample."""
+
 ERROR_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "isErrorCode": ("isErrorCode",),
     "value": ("value",),

@@ -38,6 +38,16 @@ class _Renamer:
             self._plans[keys] = self._plan(keys)
         return self._plans[keys]
 
+    @property
+    def shapes(self) -> set[tuple[str, ...]]:
+        """Return the sets of keys that were renamed."""
+        return set(self._plans)
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of the known fields that any object had."""
+        return set().union(*self._plans.values())
+
     def _plan(self, keys: Sequence[str]) -> dict[str, list[str]]:
         return {
             name: own
@@ -80,7 +90,7 @@ class ObjectParser:
             self._job_shapes.append(tuple(row))
             self._note_conflicts(job_id, row, renamer)
             unknown.append(_unknown_fields(row, renamer.keys(row)))
-        self.names.update(*renamer._plans.values())
+        self.names |= renamer.names
         details, detail_keys = self._details(jobs, ids)
         counts, errors = self._errors(jobs, ids)
         plain = {name: [job.get(name) for job in jobs] for name in ("state", "startTime", "finishTime", "duration")}
@@ -133,7 +143,7 @@ class ObjectParser:
             for name in DETAIL_SPELLINGS:
                 values[name].append(details.get(name))
                 keys[name].append(next((key for key in plan.get(name, ()) if raw[key] not in (None, "")), None))
-        self.names.update(*renamer._plans.values())
+        self.names |= renamer.names
         return values, keys
 
     def _errors(self, jobs: Sequence[Fields], ids: Sequence[object]) -> tuple[pa.Array, dict[str, list[object]]]:
@@ -154,8 +164,8 @@ class ObjectParser:
                 for name in ERROR_SPELLINGS:
                     values[name].append(error.get(name))
                 self._note_conflicts(job_id, raw, renamer, "jobErrors.")
-        self.names.update(*renamer._plans.values())
-        self._error_shapes.update(renamer._plans)
+        self.names |= renamer.names
+        self._error_shapes |= renamer.shapes
         return pa.array(counts, pa.int32()), values
 
 

@@ -17,6 +17,7 @@ from avepoint_m365.parse.depth import is_too_deep
 from avepoint_m365.parse.fields import Unreadable, show
 from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, FRAME, SEEN_AT
 from avepoint_m365.parse.jobs import documented_fields, read_documented
+from avepoint_m365.parse.names import DOCUMENTED_DETAILS
 from avepoint_m365.parse.objects import ObjectParser
 from avepoint_m365.parse.plausible import (
     drop_impossible_finishes,
@@ -203,13 +204,10 @@ def _missing_in(jobs: pa.Table, start: int, end: int, content: bytes) -> frozens
         if key in ("jobErrors", *_OF_ERRORS)
         or (jobs[column].null_count and jobs[column][start:end].null_count == end - start)
     }
-    absent = {key for key in empty if not any(f'"{name}"'.encode() in content for name in _spellings(key))}
+    absent = {
+        key for key in empty if not any(f'"{name}"'.encode() in content for name in DOCUMENTED_DETAILS.get(key, (key,)))
+    }
     return _missing(jobs.slice(start, end - start), _KEYS.keys() - absent) if absent else frozenset()
-
-
-def _spellings(key: str) -> list[str]:
-    stem = key.removesuffix("_number")
-    return [key] if key not in DETAIL_NAMES else [f"{stem}Number", f"{stem}Count"]
 
 
 def _missing(jobs: pa.Table, names: set[str]) -> frozenset[str]:
