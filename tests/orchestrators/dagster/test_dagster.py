@@ -273,13 +273,13 @@ def test_a_tenant_that_is_no_longer_configured_is_not_loaded_with_the_credential
 
 
 def test_dlt_logs_nothing_while_a_tenant_is_loaded(
-    user: Cli, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    user: Cli, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(instance, "contoso", JOBS, RECORDS)
-    assert "|dlt|" not in capfd.readouterr().err
+    assert [record for record in caplog.records if record.name == "dlt"] == []
     monkeypatch.setenv("RUNTIME__LOG_LEVEL", "WARNING")
     run(instance, "fabrikam", JOBS, RECORDS)
-    assert "|dlt|" in capfd.readouterr().err
+    assert [record for record in caplog.records if record.name == "dlt"] != []
 
 
 def test_a_failure_contains_no_traceback_and_no_password(
