@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from avepoint_m365 import Progress
 from avepoint_m365.api.connection import URL_SETTINGS
+from avepoint_m365.api.futures import results_of
 from avepoint_m365.api.rate_limit import RateLimiter, limiter_of
 from avepoint_m365.config import resolve_service_urls
 from avepoint_m365.exceptions import ConfigurationError, InterruptedLoadError
@@ -140,7 +141,7 @@ def load_all(
     try:
         with ThreadPoolExecutor(parallel_tenants, thread_name_prefix=THREAD_PREFIX) as pool:
             try:
-                list(pool.map(load_tenant, tenants))
+                results_of([pool.submit(load_tenant, tenant) for tenant in tenants])
             except KeyboardInterrupt:
                 for progress in tenant_loads.progress.values():
                     progress.stats.interrupted.set()

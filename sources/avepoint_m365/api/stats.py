@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from weakref import WeakSet
 
+from avepoint_m365.api.futures import result_of
 from avepoint_m365.exceptions import InterruptedLoadError
 
 
@@ -74,7 +75,7 @@ class CancelToken(threading.Event):
         self.raise_if_set()
         threading.Thread(target=run, daemon=True).start()
         try:
-            future.result()
+            result_of(future)
         except CancelledError:
             raise InterruptedLoadError from None
 

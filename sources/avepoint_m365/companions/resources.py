@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import dlt
 from dlt.extract import DltResource
 
+from avepoint_m365.api.futures import results_of
 from avepoint_m365.companions.base import STATE_KEY, Answers, Ask, Attempt, Companion, Context, Memory, Row
 from avepoint_m365.companions.columns import keeps_history, resource_hints
 from avepoint_m365.companions.timing import is_companion_due
@@ -47,7 +48,7 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
                     threads.submit(_read, companion, context, location, memory) for location in context.locations
                 ]
                 if context.concurrency == 1:
-                    wait(readings)
+                    results_of(readings)
                 while not all(reading.done() for reading in readings):
                     yield None
             finally:

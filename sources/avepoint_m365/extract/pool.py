@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
+from avepoint_m365.api.futures import results_of
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.endpoints import Params
 
@@ -44,7 +45,7 @@ class RequestPool:
         """
         if len(requests) == 1:
             return [self._request_page(requests[0])]
-        return _results([self._pages.submit(self._request_page, params) for params in requests])
+        return results_of([self._pages.submit(self._request_page, params) for params in requests])
 
     def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
         """Return the results of functions that read listings, in their order; several run in threads.
@@ -54,13 +55,4 @@ class RequestPool:
         """
         if len(listings) == 1:
             return [listings[0]()]
-        return _results([self._listings.submit(read) for read in listings])
-
-
-def _results(futures: Sequence[Future[Result]]) -> list[Result]:
-    """Return the results of futures in their order; cancel the others after the first failure."""
-    try:
-        return [future.result() for future in futures]
-    finally:
-        for future in futures:
-            future.cancel()
+        return results_of([self._listings.submit(read) for read in listings])
