@@ -30,7 +30,7 @@ LAYERS = {
         ("api.auth", "api.certificate"),
         ("created", "endpoints", "json_credentials", "parse"),
         ("schema",),
-        ("constants", "exceptions", "plural"),
+        ("constants", "exceptions", "futures", "plural"),
     ),
     "m365_jobs": (
         ("__main__", "airflow", "dagster", "destinations", "m365_jobs"),

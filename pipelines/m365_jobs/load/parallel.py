@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from avepoint_m365 import Progress
 from avepoint_m365.api.connection import URL_SETTINGS
-from avepoint_m365.api.futures import results_of
 from avepoint_m365.api.rate_limit import RateLimiter, limiter_of
 from avepoint_m365.config import resolve_service_urls
 from avepoint_m365.exceptions import ConfigurationError, InterruptedLoadError
+from avepoint_m365.futures import results_of
 from dlt.common.configuration.exceptions import ConfigurationException
 
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all

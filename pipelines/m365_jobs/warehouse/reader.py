@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import duckdb
+from avepoint_m365.futures import result_of, start
 from dlt.destinations.exceptions import (
     DatabaseTerminalException,
     DatabaseTransientException,
@@ -227,20 +227,9 @@ class _DuckDB:
 
 def _interruptible(connection: duckdb.DuckDBPyConnection, execute: Callable[[], T]) -> T:
     """Return the result of ``execute``, which runs in a thread: a query of DuckDB overlooks many signals."""
-    answer: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(execute())
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
+    answer = start(execute)
     try:
-        while not answer.done():
-            # Windows interrupts no wait without an end.
-            wait([answer], 1)
-        return answer.result()
+        return result_of(answer)
     finally:
         # A query that has not begun yet overlooks the first interruption. Python must not end before the thread.
         while not answer.done():

@@ -6,13 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from weakref import WeakSet
 
-from avepoint_m365.api.futures import result_of
 from avepoint_m365.exceptions import InterruptedLoadError
+from avepoint_m365.futures import result_of, start
 
 
 class CancelToken(threading.Event):
@@ -58,22 +58,11 @@ class CancelToken(threading.Event):
         Raises:
             InterruptedLoadError: once the token is set.
         """
-        future: Future[None] = Future()
-
-        def run() -> None:
-            # An abandoned result cannot be set.
-            with suppress(InvalidStateError):
-                try:
-                    work()
-                except Exception as error:
-                    future.set_exception(error)
-                else:
-                    future.set_result(None)
-
+        self.raise_if_set()
+        future = start(work)
         with self._lock:
             self._abandonable.add(future)
         self.raise_if_set()
-        threading.Thread(target=run, daemon=True).start()
         try:
             result_of(future)
         except CancelledError:

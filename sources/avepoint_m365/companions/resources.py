@@ -9,11 +9,11 @@ from typing import NamedTuple
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.api.futures import results_of
 from avepoint_m365.companions.base import STATE_KEY, Answers, Ask, Attempt, Companion, Context, Memory, Row
 from avepoint_m365.companions.columns import keeps_history, resource_hints
 from avepoint_m365.companions.timing import is_companion_due
 from avepoint_m365.exceptions import EndpointMissingError, InterruptedLoadError, MissingPermissionError, SourceError
+from avepoint_m365.futures import results_of
 from avepoint_m365.schema import Table
 
 LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available", "failed"

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
-from avepoint_m365.api.futures import results_of
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.endpoints import Params
+from avepoint_m365.futures import results_of
 
 Result = TypeVar("Result")
 RequestPage = Callable[[Params], JobsPage]
