@@ -63,10 +63,10 @@ def partial_result(body: Fields, paging: Sequence[Fields]) -> str:
     return f"the response says: {message({'message': text})}." if text else ""
 
 
-def warnings_of(body: Fields, paging: Sequence[Fields]) -> str:
+def warnings_of(paging: Sequence[Fields]) -> str:
     """Return the warnings of a response, and what it calls an error of the whole; "" without any."""
     names = ("warning", "warnings", "error")
-    values = {name: value for fields in (*paging, body) for name in names if (value := field_of(fields, name))}
+    values = {name: value for fields in paging for name in names if (value := field_of(fields, name))}
     return message(values)
 
 

@@ -69,7 +69,7 @@ def read_page(version: EndpointVersion, request: str, response: requests.Respons
         errors=" ".join(dict.fromkeys(problems)),
         without_list=not content and field_of(body, *version.rows) is None,
         announces_more=announces_more(paging, len(ids)),
-        warnings=warnings_of(body, paging),
+        warnings=warnings_of(paging),
     )
     return PageContent(info, rows, content)
 
@@ -178,7 +178,7 @@ def read_job(version: EndpointVersion, request: str, response: requests.Response
 
 def _paging_fields(version: EndpointVersion, body: Mapping[str, object]) -> list[Mapping[str, object]]:
     """Return the objects that may contain total and link, by precedence."""
-    container = field_of(body, *version.paging) if version.paging else body
+    container = field_of(body, *version.paging)
     return [fields for fields in (container, body) if isinstance(fields, Mapping)]
 
 
