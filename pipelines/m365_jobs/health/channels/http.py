@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import requests
+from avepoint_m365.api.retry import parse_retry_after
 from avepoint_m365.config import is_loopback
 from avepoint_m365.exceptions import ConfigurationError
 
@@ -66,15 +65,7 @@ def post(receiver: str, url: str, body: str, headers: Mapping[str, str], timeout
 
 def _retry_after(response: requests.Response) -> float:
     """Return the header ``Retry-After`` in seconds, from now for a date; 0 if it is missing or invalid."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        seconds = float(value)
-    else:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return 0.0
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+    return min(parse_retry_after(response.headers.get("Retry-After")) or 0.0, MAX_RETRY_AFTER_SECONDS)
 
 
 def _delivery_error(receiver: str, reason: str, retry_after: float = 0.0, is_refused: bool = False) -> DeliveryError:
