@@ -51,6 +51,12 @@ def test_mailboxes_and_urls_are_redacted_and_nothing_else() -> None:
     assert redact("2 backups in a row @ 14:00, 3.5 h") == "2 backups in a row @ 14:00, 3.5 h"
 
 
+# A search from each character of such a text would need hours.
+@pytest.mark.parametrize("text", ["a" * 1_000_000, "a-" * 500_000], ids=["letters", "dashes"])
+def test_a_text_of_a_megabyte_without_a_blank_is_redacted(text: str) -> None:
+    assert redact(f"{text} ada@contoso.com") == f"{text} [mailbox]"
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "line"),
     [
