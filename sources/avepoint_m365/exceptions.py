@@ -19,6 +19,8 @@ SourceError                       anything raised on purpose
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 def storable(text: str) -> str:
     """Return a text with U+FFFD in place of characters that no warehouse can store.
@@ -97,6 +99,9 @@ class EndpointMissingError(ApiError):
 
 class RefusedParametersError(ApiError):
     """Report that the API refused a parameter, perhaps the page size (400)."""
+
+    server_time: datetime | None = None
+    """The server's time (UTC) of the refusal, if the response contains it."""
 
     def __init__(self, text: str, parameter: str | None = None, message: str = "") -> None:
         """Keep ``parameter``, its name in the vendor's table, and ``message``, the API's text."""

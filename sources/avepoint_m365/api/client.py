@@ -17,7 +17,13 @@ from avepoint_m365.api.transport import Transport
 from avepoint_m365.config import ServiceUrls
 from avepoint_m365.constants import JOBS_SCOPE, MAX_PAGE_MB
 from avepoint_m365.endpoints import JOBS, EndpointVersion, ParameterSpelling, Params, versions
-from avepoint_m365.exceptions import AuthenticationError, EndpointMissingError, MissingPermissionError, SourceError
+from avepoint_m365.exceptions import (
+    AuthenticationError,
+    EndpointMissingError,
+    MissingPermissionError,
+    RefusedParametersError,
+    SourceError,
+)
 from avepoint_m365.parse.raw import RawJobs
 
 
@@ -143,7 +149,11 @@ class JobsClient:
 
     def _page(self, version: EndpointVersion, params: Params) -> JobsPage:
         response, attempts = self._send(version.path, version.query(params, self.spelling), JOBS_SCOPE)
-        content = read_page(version, describe(version.path, params, response), response)
+        try:
+            content = read_page(version, describe(version.path, params, response), response)
+        except RefusedParametersError as refusal:
+            refusal.server_time = server_time(response)
+            raise
         return self._jobs_page(version, content, response, attempts)
 
     def _jobs_page(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import (
+    ApiError,
     EndpointMissingError,
     GatewayTimeoutError,
     PageTooLargeError,
     RefusedParametersError,
 )
-from avepoint_m365.extract.window import Selection
+from avepoint_m365.extract.window import SECONDS, Selection
 
 MIN_PAGE_SIZE = 10
 """Page sizes are not halved below this."""
@@ -38,6 +39,8 @@ class PagingBehavior:
     """Whether ``page_size`` is the size of the server's pages; only a page that another follows shows it."""
     first_index: str | None = None
     first_index_is_known: bool = False
+    clock_lead: timedelta | None = None
+    """How far the server's clock is ahead, if it refuses ranges that end after its time; None if it accepts them."""
     whole_days: bool = False
     """Whether the server refuses times, so that requests contain dates alone."""
     largest_page: int = 0
@@ -70,6 +73,12 @@ class FirstPage:
     """Number of requests that the server refused before."""
 
 
+def until_now(filters: Params, clock_lead: timedelta) -> Params:
+    """Return the part of the range up to now by the server's clock, which is ahead of this machine's."""
+    now = (datetime.now(UTC) + clock_lead).strftime(SECONDS)
+    return filters | {name: min(filters[name], now) for name in ("startTime", "finishTime")}
+
+
 def in_whole_days(filters: Params) -> Params:
     """Return the same range in dates alone, from the day of its start to the day after its end."""
     end = datetime.fromisoformat(filters["finishTime"]) + timedelta(days=1)
@@ -84,7 +93,7 @@ def read_first_page(pager: Pager, request_all: RequestAll, paging: PagingBehavio
     """Return the first page of a listing; record in ``paging`` which form the server accepted.
 
     The first request contains no page number. If the server refuses it or returns no jobs, pages 0 and 1 follow. If
-    the server refuses all of them, they follow again in whole days.
+    the server refuses all of them, they follow again for a range that ends now, or in whole days.
 
     Raises:
         RefusedParametersError: if the server refuses every form.
@@ -113,9 +122,46 @@ def read_first_page(pager: Pager, request_all: RequestAll, paging: PagingBehavio
         first.pages = _fit_page_size(accepted, pager, request_all, paging)
         return first
     assert refusal is not None
+    return _read_another_range(pager, request_all, paging, size, refusal)
+
+
+def _read_another_range(
+    pager: Pager, request_all: RequestAll, paging: PagingBehavior, size: int, refusal: ApiError
+) -> FirstPage:
+    """Return the first page of a range that ends now, or of one in dates alone, after the server refused its times.
+
+    Raises:
+        ApiError: ``refusal``, if the server refuses these ranges as well.
+    """
     if _is_in_whole_days(pager.filters):
         raise refusal
+    if _accepts_end_now(pager, request_all, paging, getattr(refusal, "server_time", None)):
+        pager.page_size = size
+        return read_first_page(pager, request_all, paging)
     return _read_in_whole_days(pager, request_all, paging, size, refusal)
+
+
+def _accepts_end_now(
+    pager: Pager, request_all: RequestAll, paging: PagingBehavior, server_time: datetime | None
+) -> bool:
+    """Return whether the server accepts a range if it ends now, after it refused one; keep that end in the pager.
+
+    A load asks for a day beyond now, since clocks differ. Some servers refuse times in their future.
+    """
+    now, filters = datetime.now(UTC), pager.filters
+    clock_lead = (server_time or now) - now
+    pager.filters = until_now(filters, clock_lead)
+    if paging.clock_lead is None and pager.filters != filters:
+        pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
+        try:
+            request_all(pager.first(paging.first_index))
+        except (RefusedParametersError, EndpointMissingError):
+            pass
+        else:
+            paging.clock_lead = clock_lead
+            return True
+    pager.filters = filters
+    return False
 
 
 def _read_in_whole_days(

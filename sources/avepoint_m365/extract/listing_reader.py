@@ -12,7 +12,13 @@ from avepoint_m365.exceptions import (
     RefusedParametersError,
     SourceError,
 )
-from avepoint_m365.extract.first_page import MIN_PAGE_SIZE, PagingBehavior, in_whole_days, read_first_page
+from avepoint_m365.extract.first_page import (
+    MIN_PAGE_SIZE,
+    PagingBehavior,
+    in_whole_days,
+    read_first_page,
+    until_now,
+)
 from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection
@@ -98,6 +104,8 @@ class ListingReader:
 
     def _pager(self, selection: Selection) -> Pager:
         filters = selection.parameters()
+        if self.paging.clock_lead is not None:
+            filters = until_now(filters, self.paging.clock_lead)
         filters = in_whole_days(filters) if self.paging.whole_days else filters
         return Pager(filters, self.paging.page_size, self.paging.largest_page)
 

@@ -15,7 +15,8 @@ EDGE = timedelta(seconds=1)
 Interval = tuple[datetime, datetime]
 """Start and end (UTC) of the range that an external scheduler asks for."""
 
-_SECONDS = "%Y-%m-%dT%H:%M:%SZ"
+SECONDS = "%Y-%m-%dT%H:%M:%SZ"
+"""The form of times in requests (UTC); as texts they have the order of the times."""
 
 
 class Window(NamedTuple):
@@ -70,7 +71,7 @@ class Window(NamedTuple):
     def parameters(self) -> Params:
         """Return the range as query parameters, rounded outwards to whole seconds."""
         end = self.query_end + timedelta(microseconds=999_999)
-        return {"startTime": self.query_start.strftime(_SECONDS), "finishTime": end.strftime(_SECONDS)}
+        return {"startTime": self.query_start.strftime(SECONDS), "finishTime": end.strftime(SECONDS)}
 
 
 class Selection(NamedTuple):

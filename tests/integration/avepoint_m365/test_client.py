@@ -493,10 +493,11 @@ def test_a_refused_parameter_is_named_with_the_setting_it_comes_from(
     api: responses.RequestsMock, body: dict[str, Any], parameter: str | None, setting: str
 ) -> None:
     grant(api)
-    api.get(FIRST, status=400, json=body)
+    api.get(FIRST, status=400, json=body, headers={"Date": "Mon, 02 Mar 2026 09:00:00 GMT"})
     with pytest.raises(RefusedParametersError, match=f"check {setting}") as caught:
         client("jobs").request_page({})
     assert caught.value.parameter == parameter
+    assert caught.value.server_time == datetime(2026, 3, 2, 9, tzinfo=UTC)
     assert caught.value.message in str(caught.value)
 
 

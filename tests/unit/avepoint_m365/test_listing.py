@@ -197,6 +197,31 @@ def test_if_the_server_accepts_only_dates_the_range_is_widened_to_whole_days() -
     assert (server.asked[-1]["startTime"], server.asked[-1]["finishTime"]) == ("2026-01-05", "2026-01-06")
 
 
+@pytest.mark.parametrize("says_its_time", [True, False])
+def test_if_the_server_refuses_times_in_its_future_ranges_end_at_its_time(says_its_time: bool) -> None:
+    behind = timedelta(hours=2 if says_its_time else 0)
+
+    class Strict(Server):
+        def answer(self, params: Params) -> JobsPage:
+            time = datetime.now(UTC) - behind
+            if datetime.fromisoformat(params["finishTime"]) > time:
+                refusal = RefusedParametersError("finishTime lies in the future", "finishTime")
+                refusal.server_time = time if says_its_time else None
+                raise refusal
+            return super().answer(params)
+
+    server, now = Strict(137, 20, link="none"), datetime.now(UTC)
+    reader = reader_of(server)
+    past, ahead = Window(DAY, now, now + timedelta(days=1)), Window.exact(now + timedelta(hours=1), now)
+    assert_all_is_there(reader.read(Selection(past)), server)
+    refused = len(server.asked)
+    assert_all_is_there(reader.read(Selection(ahead)), server)
+    ends = [datetime.fromisoformat(params["finishTime"]) for params in server.asked]
+    assert max(ends) - now + behind < timedelta(minutes=1)
+    assert (server.asked[0]["pageSize"], server.asked[1]["pageSize"]) == ("10", "500")
+    assert server.asked[refused]["startTime"] <= server.asked[refused]["finishTime"]
+
+
 def test_a_request_that_is_refused_in_each_form_is_an_error() -> None:
     with pytest.raises(RefusedParametersError):
         read(Server(5, refuses_over=0))
