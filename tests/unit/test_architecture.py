@@ -45,7 +45,7 @@ LAYERS = {
         ("config",),
         ("schema",),
         ("errors",),
-        ("terminal",),
+        ("terminal", "waiting"),
         ("text",),
         ("stderr",),
     ),

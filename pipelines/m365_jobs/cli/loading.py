@@ -72,9 +72,9 @@ def load_command(
 def _load_one(options: Any, tenant: Any) -> int:
     from avepoint_m365 import Progress
 
+    from m365_jobs import waiting
     from m365_jobs.cli import progress as console
     from m365_jobs.load.run import load as run
-    from m365_jobs.locks import wait as waiting
     from m365_jobs.terminal import print_line
 
     progress = Progress()

@@ -22,8 +22,8 @@ from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import LogRowBuffer
 from m365_jobs.locks.base import TenantLockedError, refuse_min_age
-from m365_jobs.locks.wait import unless
 from m365_jobs.terminal import Notify
+from m365_jobs.waiting import unless
 from m365_jobs.warehouse.factory import destination_type
 from m365_jobs.warehouse.pipeline import telemetry_off
 

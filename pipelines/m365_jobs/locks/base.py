@@ -23,9 +23,9 @@ from dlt.common.destination.exceptions import DestinationTerminalException
 
 from m365_jobs.errors.exceptions import UsageError, WarehouseError
 from m365_jobs.errors.explain import explain
-from m365_jobs.locks.wait import pause
 from m365_jobs.terminal import Notify
 from m365_jobs.text import format_count
+from m365_jobs.waiting import retry_while
 from m365_jobs.warehouse.cached_factory import guard_clients
 from m365_jobs.warehouse.destinations.kinds import kind_of, kind_of_type
 
@@ -124,19 +124,23 @@ class RenewableLease(Lease, ABC):
 
     def acquire(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
         """Acquire the lease and start the thread that renews it."""
-        age, give_up, announced = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
-        while reason := self._extending(lambda: self._try_acquire(age)):
-            if min_age is not None:
+        age, minutes = (min_age or timedelta()).total_seconds(), format_count(round(patience / 60), "minute")
+
+        def attempt() -> None:
+            if reason := self._extending(lambda: self._try_acquire(age)):
                 raise TenantLockedError(reason)
-            if time.monotonic() > give_up:
-                raise TenantLockedError(
-                    f"{reason} Waited {format_count(round(patience / 60), 'minute')} for it. "
-                    "End that load, then run this again."
-                )
-            if not announced:
-                notify(f"{reason} Waiting for it (at most {format_count(round(patience / 60), 'minute')}).")
-            announced = True
-            pause(POLL)
+
+        def announce(error: Exception) -> None:
+            notify(f"{error} Waiting for it (at most {minutes}).")
+
+        if min_age is not None:
+            attempt()
+        else:
+            try:
+                retry_while(_is_locked, attempt, patience, announce, POLL)
+            except TenantLockedError as error:
+                advice = "End that load, then run this again."
+                raise TenantLockedError(f"{error} Waited {minutes} for it. {advice}") from None
         self._renewing.start()
 
     def _extending(self, attempt: Callable[[], T]) -> T:
@@ -221,6 +225,10 @@ class RenewableLease(Lease, ABC):
             self._notify(
                 f"The lease of tenant {self._tenant} ends within {LEASE_SECONDS:.0f} seconds, not at once. {why}"
             )
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, TenantLockedError)
 
 
 def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> Lease:

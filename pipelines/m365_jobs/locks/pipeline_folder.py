@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -12,24 +11,19 @@ from typing import Any
 
 import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.destinations.exceptions import DestinationConnectionError
 from filelock import FileLock, Timeout
 
 from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.locks.base import Lease, TenantLockedError
-from m365_jobs.locks.wait import pause
 from m365_jobs.terminal import Notify
+from m365_jobs.waiting import retry_while
 from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.target import duckdb_file
 
 LOCK_WAIT = 600.0
 """The most seconds for which a load waits for another."""
-
-LOCK_POLL = 0.2
-"""Seconds between two attempts to lock a folder or to open a DuckDB file."""
-
 
 process_lock = threading.Lock()
 """Held while a load of this process writes: tenants are read in parallel and written one after the other."""
@@ -54,29 +48,29 @@ def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterato
     # Another thread may release it, when log rows of several tenants are written together.
     lock = FileLock(folder / f"{name}.lock", thread_local=False)
     minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-    give_up, announced = time.monotonic() + LOCK_WAIT, False
-    while True:
-        try:
-            lock.acquire(timeout=0)
-            break
-        except Timeout as error:
-            if min_age is not None:
-                raise TenantLockedError("Another load of it is running on this machine.") from None
-            if time.monotonic() > give_up:
-                raise WarehouseError(
-                    f"Another load of {name} has been running for more than {minutes}. "
-                    "Wait for it or end it, then run this again."
-                ) from error
-        except OSError as error:
-            # The error of a file system that refuses locks names no file.
-            raise OSError(error.errno, error.strerror, str(folder)) from error
-        if not announced:
-            notify(f"Another load of {name} is running; waiting for it (at most {minutes}).")
-        announced = True
-        pause(LOCK_POLL)
+
+    def announce(_error: Exception) -> None:
+        notify(f"Another load of {name} is running; waiting for it (at most {minutes}).")
+
+    try:
+        retry_while(_is_held, lambda: lock.acquire(timeout=0), 0 if min_age is not None else LOCK_WAIT, announce)
+    except Timeout as error:
+        if min_age is not None:
+            raise TenantLockedError("Another load of it is running on this machine.") from None
+        raise WarehouseError(
+            f"Another load of {name} has been running for more than {minutes}. "
+            "Wait for it or end it, then run this again."
+        ) from error
+    except OSError as error:
+        # The error of a file system that refuses locks names no file.
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     with lock:
         lock.release()
         yield
+
+
+def _is_held(error: Exception) -> bool:
+    return isinstance(error, Timeout)
 
 
 @contextmanager
@@ -118,24 +112,13 @@ def open_duckdb_file(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
 
 @contextmanager
 def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
-    """Yield a connection to the warehouse; wait while another program has a DuckDB file open.
-
-    This process may still be closing the file at the first attempt. So only the second one announces the wait.
-    """
-    give_up, attempts = time.monotonic() + LOCK_WAIT, 0
+    """Yield a connection to the warehouse; wait while another program has a DuckDB file open."""
     client: Any = clients.sql_client(pipeline)
-    while True:
-        try:
-            client.open_connection()
-            break
-        except DestinationConnectionError as error:
-            if not in_use(error) or time.monotonic() > give_up:
-                raise
-            attempts += 1
-            if attempts == 2:
-                minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-                notify(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
-            pause(LOCK_POLL)
+
+    def announce(_error: Exception) -> None:
+        notify(f"Another program has the warehouse open; waiting for it (at most {LOCK_WAIT / 60:.0f} minutes).")
+
+    retry_while(in_use, client.open_connection, LOCK_WAIT, announce)
     try:
         yield client
     finally:

@@ -1,6 +1,5 @@
 """Load tenants for Dagster, and read the warehouse afterwards."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -11,15 +10,15 @@ from typing import Any
 import dagster as dg
 import dlt
 from avepoint_m365 import Progress
-from dlt.destinations.exceptions import DatabaseException
 
 from m365_jobs.config import tenants
 from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
-from m365_jobs.locks.pipeline_folder import LOCK_POLL, LOCK_WAIT
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT
 from m365_jobs.orchestrators.dlt_log import quiet_dlt
+from m365_jobs.waiting import retry_while
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -69,16 +68,9 @@ class DagsterWarehouse:
         Raises:
             Failure: if the warehouse cannot be read, or is still in use after that time.
         """
-        deadline = time.monotonic() + LOCK_WAIT
         with _explained(), TemporaryDirectory() as folder:
             pipeline = warehouse.open_pipeline(tenant, self.destination, self.dataset, folder=Path(folder))
-            while True:
-                try:
-                    return query(pipeline)
-                except DatabaseException as error:
-                    if not in_use(error) or time.monotonic() > deadline:
-                        raise
-                    time.sleep(LOCK_POLL)
+            return retry_while(in_use, lambda: query(pipeline), LOCK_WAIT)
 
     def rows(self, tenant: str, tables: tuple[str, ...]) -> dict[str, int]:
         """Return the number of rows of a tenant in each table."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -20,15 +19,13 @@ from dlt.destinations.exceptions import (
 
 from m365_jobs import marts
 from m365_jobs.errors.driver_messages import in_use, of_driver
+from m365_jobs.waiting import POLL, retry_while
 from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.target import Target, Warehouse, duckdb_file
 from m365_jobs.warehouse.versions import refuse_newer
 
 T = TypeVar("T")
-
-POLL = 0.1
-"""Seconds between two attempts to open a DuckDB file that a load has open."""
 
 
 class SqlClient(Protocol):
@@ -181,18 +178,18 @@ def _connected(file: Path, target: Target) -> duckdb.DuckDBPyConnection:
 
     Without a file it is to an empty database, so that reading creates no file.
     """
-    patience = target.wait if isinstance(target, Warehouse) else 0.0
-    give_up, notified = time.monotonic() + patience, False
-    while True:
-        try:
-            return duckdb.connect(str(file), read_only=True) if file.exists() else duckdb.connect()
-        except duckdb.Error as error:
-            if not in_use(error) or time.monotonic() >= give_up:
-                raise DatabaseTerminalException(error) from error
-        if isinstance(target, Warehouse) and not notified:
-            target.notify(f"Another program has the warehouse open. Waiting for it (at most {patience:g} s).")
-            notified = True
-        time.sleep(POLL)
+
+    def attempt() -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(file), read_only=True) if file.exists() else duckdb.connect()
+
+    def announce(_error: Exception) -> None:
+        if isinstance(target, Warehouse):
+            target.notify(f"Another program has the warehouse open. Waiting for it (at most {target.wait:g} s).")
+
+    try:
+        return retry_while(in_use, attempt, target.wait if isinstance(target, Warehouse) else 0.0, announce)
+    except duckdb.Error as error:
+        raise DatabaseTerminalException(error) from error
 
 
 class _DuckDB:

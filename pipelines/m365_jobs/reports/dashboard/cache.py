@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import TypeAlias, TypeVar
 
-import duckdb
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
@@ -18,6 +17,7 @@ from dlt.destinations.exceptions import DatabaseException
 from m365_jobs.config.calendar import TenantCalendar, common_calendar
 from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.protection import max_data_age, protection
+from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import explain
 from m365_jobs.health.evaluate import Evaluation, evaluate_scope
 from m365_jobs.reports import metrics, sections
@@ -26,8 +26,9 @@ from m365_jobs.reports.metrics import FilterOptions, LoadVersion
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.paper import page_tenants
 from m365_jobs.reports.view import Filter
+from m365_jobs.waiting import retry_while
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.reader import POLL, opener
+from m365_jobs.warehouse.reader import opener
 from m365_jobs.warehouse.target import Target, duckdb_file
 from m365_jobs.warehouse.tenant_scope import TenantScope, refuse_unknown
 
@@ -161,19 +162,22 @@ class PageCache:
         Raises:
             WarehouseUnavailableError: if the warehouse cannot be read.
         """
-        deadline = time.monotonic() + lock_timeout
-        while True:
-            try:
-                with self._connection.reader() as reader:
-                    if not self._tenants_are_checked:
-                        refuse_unknown(reader, self.visible.tenants)
-                        self._tenants_are_checked = True
-                    return read(TenantScope(reader, tenants, self._protection))
-            except DestinationUndefinedEntity:
-                raise WarehouseUnavailableError(EMPTY_NOTICE) from None
-            except DatabaseException as error:
-                if not self._is_file or not isinstance(error.__cause__, duckdb.IOException):
-                    raise WarehouseUnavailableError(explain(error).text) from error
-                if time.monotonic() > deadline:
-                    raise WarehouseUnavailableError(WRITING_NOTICE) from error
-            time.sleep(POLL)
+
+        def attempt() -> Result:
+            with self._connection.reader() as reader:
+                if not self._tenants_are_checked:
+                    refuse_unknown(reader, self.visible.tenants)
+                    self._tenants_are_checked = True
+                return read(TenantScope(reader, tenants, self._protection))
+
+        try:
+            return retry_while(self._is_busy, attempt, lock_timeout)
+        except DestinationUndefinedEntity:
+            raise WarehouseUnavailableError(EMPTY_NOTICE) from None
+        except DatabaseException as error:
+            notice = WRITING_NOTICE if self._is_busy(error) else explain(error).text
+            raise WarehouseUnavailableError(notice) from error
+
+    def _is_busy(self, error: Exception) -> bool:
+        """Return whether a load has the DuckDB file open."""
+        return self._is_file and isinstance(error, DatabaseException) and in_use(error)

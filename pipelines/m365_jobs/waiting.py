@@ -5,19 +5,25 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
+from typing import TypeVar
 
 from avepoint_m365.exceptions import InterruptedLoadError
+
+Result = TypeVar("Result")
+
+POLL = 0.1
+"""Seconds between two attempts, unless the caller names others."""
 
 _interrupted: ContextVar[threading.Event | None] = ContextVar("interrupted", default=None)
 
 
 @contextmanager
 def unless(interrupted: threading.Event) -> Iterator[None]:
-    """End all waits of this thread within the block once ``interrupted`` is set; see ``pause``."""
+    """End all waits of this thread within the block once ``interrupted`` is set; see ``retry_while``."""
     before = _interrupted.set(interrupted)
     try:
         yield
@@ -48,12 +54,39 @@ def set_on_ctrl_c(interrupted: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def pause(seconds: float) -> None:
-    """Wait for a number of seconds.
+def retry_while(
+    busy: Callable[[Exception], bool],
+    attempt: Callable[[], Result],
+    patience: float,
+    announce: Callable[[Exception], None] | None = None,
+    poll: float = POLL,
+) -> Result:
+    """Return the result of ``attempt``, repeated while another worker is in its way.
+
+    Args:
+        busy: Returns whether an error of ``attempt`` may pass; any other is raised at once.
+        attempt: Is called every ``poll`` seconds.
+        patience: Seconds after which the error of the last attempt is raised; 0 for a single attempt.
+        announce: Receives the error of the second attempt. The first one may meet a file that is being closed.
+        poll: Seconds between two attempts.
 
     Raises:
         InterruptedLoadError: if the load is, or was, interrupted; see ``unless``.
     """
+    give_up, attempts = time.monotonic() + patience, 0
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not busy(error) or time.monotonic() >= give_up:
+                raise
+            attempts += 1
+            if attempts == 2 and announce is not None:
+                announce(error)
+        _pause(poll)
+
+
+def _pause(seconds: float) -> None:
     interrupted = _interrupted.get()
     if interrupted is None:
         time.sleep(seconds)
