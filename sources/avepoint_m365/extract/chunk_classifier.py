@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -64,61 +64,44 @@ class ChunkClassifier:
             by_location: Whether requests name the location of the jobs.
             whole_window: Whether requests ask for the whole window, not only for the range that holds the jobs.
         """
-        chunk_labels = self._labels
         for dimension in selected_dimensions:
-            unlabelled = ids_without_labels(wanted_ids, chunk_labels.labels, [dimension.name])
+            unlabelled = ids_without_labels(wanted_ids, self._labels.labels, [dimension.name])
             missing = set(unlabelled.get(dimension.name, ()))
-            times = _times(jobs, missing)
-            groups = _by_location(missing, chunk_labels) if by_location else {None: missing}
+            scanned = _Scanned(jobs, window, _times(jobs, missing))
+            groups = _by_location(missing, self._labels) if by_location else {None: missing}
             for location, group in groups.items():
-                for cluster in self._clusters(group, times, window):
-                    query_window = window if whole_window else _narrow(window, [times[job_id] for job_id in cluster])
-                    self._classify_within(
-                        dimension._replace(location=location), cluster, jobs, query_window, window, times
-                    )
+                at_location = dimension._replace(location=location)
+                for cluster in scanned.clusters(group, self._limits.longest):
+                    query_window = window if whole_window else scanned.shortest_window(cluster)
+                    unread = self._read_labels(at_location, cluster, scanned, query_window)
+                    if len(cluster) > 1:
+                        self._classify_halves(at_location, unread, scanned)
 
-    def _classify_within(
-        self,
-        dimension: Dimension,
-        missing: set[str],
-        jobs: pa.Table,
-        query_window: Window,
-        window: Window,
-        times: Mapping[str, Any],
-    ) -> None:
-        unread = self._read_labels(dimension, missing, jobs, query_window, window)
-        if len(missing) > 1:
-            self._classify_halves(dimension, unread, jobs, window, times)
-
-    def _classify_halves(
-        self, dimension: Dimension, missing: set[str], jobs: pa.Table, window: Window, times: Mapping[str, Any]
-    ) -> None:
+    def _classify_halves(self, dimension: Dimension, missing: set[str], scanned: _Scanned) -> None:
         """Classify the earlier and the later half of some jobs, and halves of these while a job gets a label.
 
         If neither half labels a job, their type is in no list. All further halves would be requested in vain.
         """
-        halves = [half for half in _halves(missing, times, window) if half]
-        unread = [
-            self._read_labels(dimension, half, jobs, _narrow(window, [times[job_id] for job_id in half]), window)
-            for half in halves
-        ]
+        halves = [half for half in scanned.halves(missing) if half]
+        unread = [self._read_labels(dimension, half, scanned, scanned.shortest_window(half)) for half in halves]
         if missing.isdisjoint(self._labels.labels[dimension.name]):
             return
         for half, rest in zip(halves, unread, strict=True):
             if len(half) > 1:
-                self._classify_halves(dimension, rest, jobs, window, times)
+                self._classify_halves(dimension, rest, scanned)
 
     def _read_labels(
-        self, dimension: Dimension, missing: set[str], jobs: pa.Table, query_window: Window, window: Window
+        self, dimension: Dimension, missing: set[str], scanned: _Scanned, query_window: Window
     ) -> set[str]:
         """Fill labels from the listings of a range; return the jobs that shorter ranges may label.
 
         Some servers end a list of several pages early and report it as complete. Shorter ranges return its jobs.
         """
+        longest, window = self._limits.longest, scanned.window
+        wide_window = window if longest is None or window.length <= longest else query_window
         known = self._labels.labels[dimension.name]
-        wide_window = window if self._limits.longest is None or window.length <= self._limits.longest else query_window
-        narrow = _evidence(query_window, jobs, known, self._labels.included)
-        wide = narrow._replace(window=wide_window, contained=_contained(wide_window, jobs))
+        narrow = scanned.evidence(query_window, known, self._labels.included)
+        wide = narrow._replace(window=wide_window, contained=scanned.contained(wide_window))
         classification = self._classifier.classify(dimension, missing, narrow, wide)
         self._labels.add(dimension.name, classification)
         has_effect = not {dimension.key(value) for value in dimension.values} <= classification.ignored
@@ -126,22 +109,60 @@ class ChunkClassifier:
             return set()
         return missing - classification.by_id.keys()
 
-    def _clusters(self, missing: set[str], times: Mapping[str, Any], window: Window) -> list[set[str]]:
-        """Return the jobs in groups, each within a range that the server answers in full."""
-        longest = self._limits.longest
-        if not missing:
+
+class _Scanned(NamedTuple):
+    """Hold the jobs of a scan (``FRAME``), its window, and by id start and finish of those to classify (UTC)."""
+
+    jobs: pa.Table
+    window: Window
+    times: Mapping[str, Mapping[str, Any]]
+
+    def clusters(self, ids: set[str], longest: timedelta | None) -> list[set[str]]:
+        """Return jobs in groups, each within a range that the server answers in full; ``longest`` is its limit."""
+        if not ids:
             return []
-        if longest is None or window.length <= longest:
-            return [missing]
+        if longest is None or self.window.length <= longest:
+            return [ids]
         clusters: list[set[str]] = []
         first: datetime | None = None
-        for job_id in sorted(missing, key=lambda job_id: _start(times[job_id], window)):
-            start = _start(times[job_id], window)
-            if first is None or (times[job_id]["finish_time"] or window.end) - first > longest - 2 * timedelta(days=1):
+        for job_id in sorted(ids, key=self._start):
+            end = self.times[job_id]["finish_time"] or self.window.end
+            if first is None or end - first > longest - 2 * timedelta(days=1):
                 clusters.append(set())
-                first = start
+                first = self._start(job_id)
             clusters[-1].add(job_id)
         return clusters
+
+    def halves(self, ids: AbstractSet[str]) -> tuple[set[str], set[str]]:
+        """Return the jobs that started earlier, and those that started later."""
+        ordered = sorted(ids, key=lambda job_id: (self._start(job_id), job_id))
+        middle = len(ordered) // 2
+        return set(ordered[:middle]), set(ordered[middle:])
+
+    def shortest_window(self, ids: AbstractSet[str]) -> Window:
+        """Return the shortest range that holds all of some jobs, whichever of their times the API compares with it.
+
+        It ends at a midnight (UTC), since the API may compare days instead of times.
+        """
+        starts, ends = [self._start(job_id) for job_id in ids], [self.times[job_id]["finish_time"] for job_id in ids]
+        # The API may report a finish before the start.
+        start = min([*starts, *filter(None, ends)])
+        end = self.window.query_end if None in ends else next_midnight(max([*starts, *ends]) + EDGE)
+        return Window(start - EDGE, min(end, self.window.end), end)
+
+    def evidence(self, window: Window, known: Mapping[str, str], included: AbstractSet[str]) -> Evidence:
+        """Return what is known about the jobs of a range before its labels are read."""
+        ids = set(self.jobs["id"].to_pylist())
+        labels = {job_id: label for job_id, label in known.items() if job_id in ids}
+        return Evidence(window, self.contained(window), labels, ids, included)
+
+    def contained(self, window: Window) -> set[str]:
+        """Return the ids of the jobs that lie within a range, by whichever of their times."""
+        return certainly_within(self.jobs, pa.scalar(window.query_start, TIME), pa.scalar(window.query_end, TIME))
+
+    def _start(self, job_id: str) -> datetime:
+        start: datetime = self.times[job_id]["start_time"] or self.window.query_start
+        return start
 
 
 def _times(jobs: pa.Table, ids: AbstractSet[str]) -> dict[str, Mapping[str, Any]]:
@@ -156,37 +177,3 @@ def _by_location(ids: Iterable[str], chunk_labels: ChunkLabels) -> dict[str | No
     for job_id in ids:
         groups.setdefault(chunk_labels.labels["location"].get(job_id), set()).add(job_id)
     return groups
-
-
-def _halves(ids: AbstractSet[str], times: Mapping[str, Any], window: Window) -> tuple[set[str], set[str]]:
-    """Return the jobs that started earlier, and those that started later."""
-    ordered = sorted(ids, key=lambda job_id: (_start(times[job_id], window), job_id))
-    middle = len(ordered) // 2
-    return set(ordered[:middle]), set(ordered[middle:])
-
-
-def _start(job: Mapping[str, Any], window: Window) -> datetime:
-    start: datetime = job["start_time"] or window.query_start
-    return start
-
-
-def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
-    """Return the shortest range that holds all of some jobs, whichever of their times the API compares with it.
-
-    It ends at a midnight (UTC), since the API may compare days instead of times.
-    """
-    starts, ends = [_start(job, window) for job in jobs], [job["finish_time"] for job in jobs]
-    # The API may report a finish before the start.
-    start = min([*starts, *filter(None, ends)])
-    end = window.query_end if None in ends else next_midnight(max([*starts, *ends]) + EDGE)
-    return Window(start - EDGE, min(end, window.end), end)
-
-
-def _evidence(window: Window, jobs: pa.Table, known: Mapping[str, str], included: AbstractSet[str]) -> Evidence:
-    ids = set(jobs["id"].to_pylist())
-    labels = {job_id: label for job_id, label in known.items() if job_id in ids}
-    return Evidence(window, _contained(window, jobs), labels, ids, included)
-
-
-def _contained(window: Window, jobs: pa.Table) -> set[str]:
-    return certainly_within(jobs, pa.scalar(window.query_start, TIME), pa.scalar(window.query_end, TIME))
