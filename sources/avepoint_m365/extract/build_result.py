@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.constants import LABELS
@@ -13,15 +12,15 @@ from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
 from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.deduplicate import filter_ids
 from avepoint_m365.extract.known import Comparison
+from avepoint_m365.extract.label_chunk import LabelledJobs
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.extract.upkeep import Upkeep
 from avepoint_m365.state import ApiBehavior, is_due
 
 
-def build_result(
-    chunk: Chunk, scan: Scan, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, chunk_labels: ChunkLabels
-) -> ChunkResult:
+def build_result(chunk: Chunk, scan: Scan, upkeep: Upkeep, labelled: LabelledJobs) -> ChunkResult:
     """Return the result of a chunk: the rows to write, its findings and the next state."""
+    jobs, comparison, chunk_labels = labelled.jobs, labelled.comparison, labelled.labels
     relabelled = _relabelled_ids(comparison, chunk_labels).intersection(comparison.unchanged)
     ids = [*comparison.new, *comparison.changed, *relabelled]
     written = jobs if len(ids) == jobs.num_rows else filter_ids(jobs, ids)

@@ -17,12 +17,11 @@ from avepoint_m365.extract import checks, window_plan
 from avepoint_m365.extract.build_result import build_result
 from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunk_classifier import dimensions
-from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
 from avepoint_m365.extract.chunk_result import ChunkResult
 from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.cut_lists import learn_longest_list
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
-from avepoint_m365.extract.known import KnownJob, compare
+from avepoint_m365.extract.known import KnownJob
 from avepoint_m365.extract.label_chunk import label_chunk
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.scan import Scan
@@ -52,10 +51,8 @@ def read_chunk(chunk: Chunk) -> ChunkResult:
         known |= chunk.known_jobs(set(jobs["id"].to_pylist()) - known.keys())
         jobs = _without_other_types(chunk, jobs, upkeep.listings, scan.ids | known.keys())
     jobs = _keep_known_values(chunk, jobs, known, [*scan.listings, *upkeep.listings])
-    comparison, chunk_labels = compare(jobs, known, chunk.options.until), ChunkLabels(known_labels(known))
     typed = [listing for listing in upkeep.listings if listing.selection.object_type is not None]
-    jobs = label_chunk(chunk, scan, jobs, comparison, chunk_labels, typed)
-    return build_result(chunk, scan, upkeep, jobs, comparison, chunk_labels)
+    return build_result(chunk, scan, upkeep, label_chunk(chunk, scan, jobs, known, typed))
 
 
 def _without_other_types(chunk: Chunk, jobs: pa.Table, listings: list[Listing], wanted: Collection[str]) -> pa.Table:
@@ -79,9 +76,7 @@ def _verify(chunk: Chunk, since: datetime) -> ChunkResult:
     scan = Scan(chunk.options.window(since), upkeep.listings)
     known = chunk.known_jobs(scan.ids)
     jobs = _keep_known_values(chunk, scan.jobs, known, scan.listings)
-    comparison, chunk_labels = compare(jobs, known, chunk.options.until), ChunkLabels(known_labels(known))
-    jobs = label_chunk(chunk, scan, jobs, comparison, chunk_labels)
-    return build_result(chunk, scan, upkeep, jobs, comparison, chunk_labels)
+    return build_result(chunk, scan, upkeep, label_chunk(chunk, scan, jobs, known))
 
 
 def _correct_for_server_clock(chunk: Chunk, scan: Scan, others: Sequence[Dimension]) -> Scan:

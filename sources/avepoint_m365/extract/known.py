@@ -116,6 +116,14 @@ class Comparison:
         """Return the ids of all jobs."""
         return {*self.new, *self.changed, *self.unchanged}
 
+    def add(self, other: Comparison) -> None:
+        """Add the comparison of further jobs."""
+        self.new += other.new
+        self.changed += other.changed
+        self.unchanged += other.unchanged
+        self.changes += other.changes
+        self.known |= other.known
+
 
 _COUNTS = tuple(DETAIL_NAMES)
 
