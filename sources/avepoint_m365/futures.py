@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import suppress
 from typing import TypeVar
 
@@ -47,8 +47,30 @@ def result_of(future: Future[Result]) -> Result:
 
 def results_of(futures: Sequence[Future[Result]]) -> list[Result]:
     """Return the results of futures in their order; cancel the others after the first failure, or Ctrl+C."""
+    return list(results_in_order(futures))
+
+
+def results_in_order(futures: Sequence[Future[Result]]) -> Iterator[Result]:
+    """Yield the results of futures in their order; cancel the others if the caller ends early."""
     try:
-        return [result_of(future) for future in futures]
-    finally:
         for future in futures:
-            future.cancel()
+            yield result_of(future)
+    finally:
+        _cancel(futures)
+
+
+def results_as_completed(futures: Sequence[Future[Result]]) -> Iterator[Result]:
+    """Yield the results of futures, the earliest first; cancel the others if the caller ends early."""
+    pending = set(futures)
+    try:
+        while pending:
+            done, pending = wait(pending, SIGNAL_POLL, FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    finally:
+        _cancel(futures)
+
+
+def _cancel(futures: Sequence[Future[Result]]) -> None:
+    for future in futures:
+        future.cancel()

@@ -190,6 +190,7 @@ def _locations_with_jobs() -> list[str]:
     from avepoint_m365.api.connection import connect
     from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION
     from avepoint_m365.exceptions import RefusedParametersError
+    from avepoint_m365.futures import results_of
 
     client = connect().client
     names = [name for name in LOCATIONS if name != PRIMARY_LOCATION]
@@ -201,7 +202,8 @@ def _locations_with_jobs() -> list[str]:
             return False
 
     with ThreadPoolExecutor(8) as pool:
-        return [name for name, answer in zip(names, pool.map(has_jobs, names), strict=True) if answer]
+        answers = results_of([pool.submit(has_jobs, name) for name in names])
+    return [name for name, answer in zip(names, answers, strict=True) if answer]
 
 
 def _check() -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from avepoint_m365.api.page import JobsPage
 from avepoint_m365.companions.base import get_any
 from avepoint_m365.companions.source import included
 from avepoint_m365.exceptions import RefusedParametersError
+from avepoint_m365.futures import results_as_completed, results_in_order
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config.default_tenant import configured_tenant
@@ -84,12 +85,12 @@ def run_preflight(
 def _of_tenants(asked: Sequence[Tenant]) -> Iterator[PreflightResult]:
     """Yield the results of each tenant in order. Of many, yield failures and warnings at once, then the numbers."""
     with ThreadPoolExecutor(PARALLEL_TENANTS) as pool:
+        running = [pool.submit(_of_api, tenant) for tenant in asked]
         if len(asked) >= MANY_TENANTS:
-            running = [pool.submit(_of_api, tenant) for tenant in asked]
-            yield from sum_up_tenants(future.result() for future in as_completed(running))
+            yield from sum_up_tenants(results_as_completed(running))
             return
         several = len(asked) > 1
-        for name, checks in pool.map(_of_api, asked):
+        for name, checks in results_in_order(running):
             yield from (check._replace(what=f"{name}, {check.what}") if several else check for check in checks)
 
 
