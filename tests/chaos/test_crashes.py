@@ -19,7 +19,7 @@ from avepoint_simulator import JobError, SimulatedJob, Simulator, World
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from m365_jobs.load import run as loading
 
-from tests.support.kill_at_step import load_in_child
+from tests.support.kill_at_step import die, load_in_child
 from tests.support.truth import in_warehouse, on_server
 from tests.support.warehouse import GivenSettings, Warehouse, administer, database, database_for, require_postgres
 from tests.support.worlds import settings
@@ -29,6 +29,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked pr
 START = datetime(2026, 3, 1, tzinfo=UTC)
 STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "199"))
 """Distance between two steps at which a load is killed. ``make crashes`` tries each step."""
+FIRST_STEP = int(os.environ.get("M365_JOBS_KILL_FROM", "1"))
+"""Step at which the first load is killed, to continue a run that ended early."""
 
 TWICE = tuple(
     f"SELECT {columns} FROM {table} GROUP BY {columns} HAVING count(*) > 1"
@@ -112,7 +114,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     truth = on_server(world, False)
     assert in_warehouse(undisturbed / "m365_warehouse.duckdb") == truth
     finished = 0
-    for step in range(1, expected.steps + 1, STRIDE):
+    for step in range(FIRST_STEP, expected.steps + 1, STRIDE):
         folder = shutil.copytree(before, tmp_path / "killed")
         if load_in_child(folder, options(simulator, since), step).code is not None:
             break  # The load ended before this step: the number of steps differs slightly between runs.
@@ -152,6 +154,29 @@ def test_rows_are_replaced_as_one_so_that_a_killed_load_takes_none_away(
     assert rows() == before
     shutil.rmtree(tmp_path / "dlt")
     assert load_in_child(tmp_path, options(simulator, since)).code == 0
+    assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+def test_a_file_that_was_copied_into_a_package_when_the_load_was_killed_is_dropped(
+    tmp_path: Path, simulator: Simulator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stop a load while dlt copies the SQL of a merge from the temporary folder, under a temporary name."""
+    copy = shutil.copyfile
+
+    def copy_and_die(source: str, target: str) -> None:
+        copy(source, target)
+        if "new_jobs" in target:
+            die()
+
+    assert load_in_child(tmp_path, options(simulator)).code == 0
+    changes(world)
+    with monkeypatch.context() as patches:
+        patches.setattr(shutil, "copyfile", copy_and_die)
+        assert load_in_child(tmp_path, options(simulator)).code is None
+    (cut,) = [file for file in tmp_path.glob("dlt/pipelines/*/load/normalized/*/new_jobs/*") if "." not in file.name]
+    assert cut.read_text().startswith("DELETE FROM")
+    after = load_in_child(tmp_path, options(simulator))
+    assert (after.code, any("was interrupted" in line for line in after.messages)) == (0, True), after.messages
     assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
 
 

@@ -9,12 +9,14 @@ writes into the lake is a step while it is empty.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
 import signal
 import sqlite3
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -181,6 +183,20 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _separate_temporary_folder(folder: Path) -> None:
+    """Let this process use a temporary folder that behaves as one of another file system, as /tmp often is."""
+    folder.mkdir(exist_ok=True)
+    tempfile.tempdir = str(folder)
+    rename = os.rename
+
+    def refuse_to_leave(source: Any, target: Any, *arguments: Any, **named: Any) -> None:
+        if str(source).startswith(f"{folder}/") and not str(target).startswith(f"{folder}/"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+        rename(source, target, *arguments, **named)
+
+    os.rename = refuse_to_leave  # type: ignore[assignment]
+
+
 def _one_by_one(client: Any, statements: Sequence[str], *arguments: Any, **named: Any) -> list[Any]:
     """Run the statements of ``execute_many`` one after the other, so that each is a step."""
     return [client.execute_sql(statement, *arguments, **named) for statement in statements]
@@ -239,6 +255,7 @@ def _run(folder: Path, action: Action, steps: _Steps, write: int) -> None:
     try:
         os.chdir(folder)
         os.environ["DLT_DATA_DIR"] = str(folder / "dlt")
+        _separate_temporary_folder(folder.parent / "temporary")
         steps.watch()
         code, cursors = action(messages)
     except BaseException as error:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import dlt
 from dlt.common.destination.client import StateInfo, WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.common.storages import ParsedLoadJobFileName
+from dlt.common.storages import LoadStorage, PackageStorage, ParsedLoadJobFileName
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -190,12 +190,25 @@ def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
 def _prepare_resuming(pipeline: dlt.Pipeline, ready: Sequence[str]) -> None:
     """Prepare the destination for the files that dlt loads again, because their loading was cut short or failed."""
     for load_id in ready:
+        _remove_cut_copies(pipeline, load_id)
         files = (ParsedLoadJobFileName.parse(file) for file, _ in pipeline.list_pending_retry_jobs_in_package(load_id))
         # The other files are the SQL of merges: they read the staging tables, and may be run twice.
         names = {file.table_name for file in files if file.file_format != "sql"}
         tables = pipeline.get_load_package_info(load_id).schema.tables
         with_id = sorted(name for name in names if "_dlt_load_id" in tables.get(name, {}).get("columns", {}))
         kind_of(pipeline).before_resuming(pipeline, load_id, with_id)
+
+
+def _remove_cut_copies(pipeline: dlt.Pipeline, load_id: str) -> None:
+    """Remove files that dlt was copying into a package when it was killed; it makes them again.
+
+    dlt moves the SQL of a merge from the temporary folder. On another file system it copies it, under a name without an
+    extension. dlt refuses each package that has such a file.
+    """
+    folder = Path(pipeline.working_dir) / "load" / LoadStorage.NORMALIZED_FOLDER / load_id
+    for file in (folder / PackageStorage.NEW_JOBS_FOLDER).iterdir():
+        if not file.suffix:
+            file.unlink()
 
 
 def _load_what_is_ready(pipeline: dlt.Pipeline, notify: Notify) -> bool:
