@@ -114,14 +114,14 @@ class Reconciler:
         """
         stored = self._stored.count_jobs(start, end)
         if stored is None:
-            return result.add(self._row(start, end, None, None, None, "the destination cannot count jobs"))
+            return result.add(self._row(start, end, detail="the destination cannot count jobs"))
         try:
             page_size = self._reader.paging.page_size
             probes = [self._reader.probe(selection, page_size) for selection in self._selections(start, end)]
         except SourceError as error:
             if error.ends_load:
                 raise
-            return result.add(self._row(start, end, None, None, None, str(error)))
+            return result.add(self._row(start, end, detail=str(error)))
         result.requests += sum(probe.requests for probe in probes)
         api_total = sum_of([count_by_first_page(probe) for probe in probes])
         # A short page may still be the largest that the server returns: reading on is cheap, and tells.
@@ -130,18 +130,18 @@ class Reconciler:
             return self._read_part(start, end, stored, result)
         if api_total is None:
             detail = "the API's total does not count matches"
-            return result.add(self._row(start, end, None, stored, None, detail))
+            return result.add(self._row(start, end, stored=stored, detail=detail))
         if api_total <= stored:
             proof = self._read_agreeing(start, end, probes, api_total, result)
-            return result.add(self._row(start, end, api_total, stored, proof, _surplus_detail(stored - api_total)))
+            return result.add(self._row(start, end, _surplus_detail(stored - api_total), api_total, stored, proof))
         if self._unproved >= MAX_UNPROVED:
             detail = "the API counts more jobs than it returns"
-            return result.add(self._row(start, end, api_total, stored, False, detail))
+            return result.add(self._row(start, end, detail, api_total, stored, proof=False))
         proof = self._read_differing_parts(start, end, probes, api_total, result)
         detail = f"{format_count(api_total - stored, 'job')} read again"
         if not proof:
             detail += "; the API does not return all of them"
-        return result.add(self._row(start, end, api_total, stored, proof, detail))
+        return result.add(self._row(start, end, detail, api_total, stored, proof))
 
     def _read_agreeing(
         self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled
@@ -199,7 +199,7 @@ class Reconciler:
         result.listings += listings
         ids = set().union(*(listing.ids for listing in listings))
         complete = all(listing.complete for listing in listings)
-        return result.add(self._row(start, end, len(ids), stored, complete, f"{format_count(len(ids), 'job')} read"))
+        return result.add(self._row(start, end, f"{format_count(len(ids), 'job')} read", len(ids), stored, complete))
 
     def _read(self, start: datetime, end: datetime) -> list[Listing]:
         selections = self._selections(start, end)
@@ -213,11 +213,12 @@ class Reconciler:
         self,
         start: datetime,
         end: datetime,
-        api_total: int | None,
-        stored: int | None,
-        proof: bool | None,
         detail: str | None,
+        api_total: int | None = None,
+        stored: int | None = None,
+        proof: bool | None = None,
     ) -> Reconciliation:
+        """Return the row of a period; see ``Reconciliation``. What is not given is unknown."""
         period, checked_at = (start, end), unique_now()
         return Reconciliation(self._kind, period, api_total, stored, proof, detail, checked_at, self._location)
 
