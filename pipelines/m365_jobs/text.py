@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from avepoint_m365.plural import format_count
+from avepoint_m365.text import format_count
 
 __all__ = [
     "format_count",

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.config import AvePointCredentials, TrustedHosts
+from avepoint_m365.config import TrustedHosts
 from avepoint_m365.constants import MAX_PAGE_MB
+from avepoint_m365.credentials import AvePointCredentials
 
 if TYPE_CHECKING:
     from avepoint_m365.extract.extraction import Extraction

@@ -22,14 +22,6 @@ from __future__ import annotations
 from datetime import datetime
 
 
-def storable(text: str) -> str:
-    """Return a text with U+FFFD in place of characters that no warehouse can store.
-
-    These are NUL and half of a surrogate pair, which .NET leaves if it cuts a text within an emoji.
-    """
-    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 class SourceError(Exception):
     """Report a failure that this source raises on purpose, in one readable paragraph without secrets."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avepoint_m365.exceptions import storable
+from avepoint_m365.text import storable
 from avepoint_simulator import Answer, Asked, JobError, SimulatedJob, Simulator, World, bomb
 
 from tests.support.cli import Cli, NewUser

@@ -12,8 +12,8 @@ from typing import Any
 import typer
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.companions.source import COMPANIONS
-from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.constants import BASE_URLS, ObjectType
+from avepoint_m365.credentials import AvePointCredentials
 from m365_jobs.cli.app import app
 from m365_jobs.config.program_keys import CALENDAR, WAREHOUSE, ProgramKey
 from m365_jobs.config.protection import max_data_age, protection, restore_test_days

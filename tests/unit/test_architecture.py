@@ -25,12 +25,13 @@ LAYERS = {
         ("extract",),
         ("state",),
         ("api",),
+        ("credentials",),
         ("config",),
-        # The configuration creates client credentials; these do not import the configuration.
+        # The credentials of the configuration create client credentials, which import neither.
         ("api.auth", "api.certificate"),
-        ("created", "endpoints", "json_credentials", "parse"),
+        ("created", "endpoints", "parse"),
         ("schema",),
-        ("constants", "exceptions", "futures", "plural"),
+        ("constants", "exceptions", "futures", "text"),
     ),
     "m365_jobs": (
         ("__main__", "airflow", "dagster", "destinations", "m365_jobs"),

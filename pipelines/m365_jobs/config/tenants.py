@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 import dlt
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.config import SECTION, AvePointCredentials, unknown_value_error
+from avepoint_m365.config import SECTION, unknown_value_error
+from avepoint_m365.credentials import AvePointCredentials
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigurationException, ConfigValueCannotBeCoercedException

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from avepoint_m365.config import AvePointCredentials
+from avepoint_m365.credentials import AvePointCredentials
 
 from m365_jobs.config import tenants
 from m365_jobs.config.default_tenant import configured_tenant

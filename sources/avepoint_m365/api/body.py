@@ -11,11 +11,11 @@ from functools import partial
 
 import requests
 
-from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.depth import is_too_deep
 from avepoint_m365.parse.names import field_of
 from avepoint_m365.parse.outline import surroundings_of
 from avepoint_m365.parse.times import in_utc
+from avepoint_m365.text import storable
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
 

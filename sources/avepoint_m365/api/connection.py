@@ -10,15 +10,9 @@ from dlt.common.configuration import with_config
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.config import (
-    SECTION,
-    AvePointCredentials,
-    ServiceUrls,
-    TrustedHosts,
-    resolve_service_urls,
-    unknown_value_error,
-)
+from avepoint_m365.config import SECTION, ServiceUrls, TrustedHosts, resolve_service_urls, unknown_value_error
 from avepoint_m365.constants import MAX_PAGE_MB
+from avepoint_m365.credentials import AvePointCredentials
 from avepoint_m365.endpoints import versions
 from avepoint_m365.exceptions import ConfigurationError
 

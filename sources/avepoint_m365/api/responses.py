@@ -13,12 +13,13 @@ from avepoint_m365.api.failures import failure
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.constants import JOBS_SCOPE
 from avepoint_m365.endpoints import EndpointVersion
-from avepoint_m365.exceptions import ApiError, BadResponseError, storable
+from avepoint_m365.exceptions import ApiError, BadResponseError
 from avepoint_m365.parse.fields import show
 from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.parse.objects import read_ids
 from avepoint_m365.parse.outline import outline
 from avepoint_m365.parse.values import parse_count
+from avepoint_m365.text import storable
 
 JsonBody: TypeAlias = Mapping[str, object] | list[object] | None
 

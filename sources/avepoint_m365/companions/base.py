@@ -11,14 +11,11 @@ from typing import ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from avepoint_m365.companions.service_types import Service, is_known_service, service_of
 from avepoint_m365.endpoints import JOBS, Params, link_parameters
-from avepoint_m365.exceptions import (
-    BadResponseError,
-    EndpointMissingError,
-    storable,
-)
+from avepoint_m365.exceptions import BadResponseError, EndpointMissingError
 from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.parse.renames import renamed_fields
 from avepoint_m365.schema import Table
+from avepoint_m365.text import storable
 
 STATE_KEY = "companions"
 """Key of the source state for the memory of each companion between loads."""

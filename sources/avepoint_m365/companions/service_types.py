@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from avepoint_m365.constants import ObjectType
-from avepoint_m365.exceptions import storable
+from avepoint_m365.text import storable
 
 
 class Service(NamedTuple):

@@ -19,8 +19,9 @@ from avepoint_m365.companions.resources import no_rows, resources
 from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.companions.timing import request_time
-from avepoint_m365.config import AvePointCredentials, TrustedHosts, check_locations
+from avepoint_m365.config import TrustedHosts, check_locations
 from avepoint_m365.created import created_tables, is_created
+from avepoint_m365.credentials import AvePointCredentials
 from avepoint_m365.schema import Table
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 
-from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.values import parse_time
+from avepoint_m365.text import storable
 
 MILLISECONDS_FROM = 100_000_000_000
 """Epoch numbers from here on are milliseconds: as seconds they would lie beyond the year 5138."""

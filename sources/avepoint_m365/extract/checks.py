@@ -13,7 +13,7 @@ from avepoint_m365.extract.source_finding import SourceFinding
 from avepoint_m365.extract.window import Window
 from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, FRAME
 from avepoint_m365.parse.raw import Unreadable
-from avepoint_m365.plural import format_count
+from avepoint_m365.text import format_count
 
 RETENTION = timedelta(days=30)
 """The vendor's retention may have removed all jobs that finished longer ago."""

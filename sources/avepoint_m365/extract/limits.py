@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from avepoint_m365.exceptions import GatewayTimeoutError, RefusedParametersError, SourceError
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.window import DAY, Selection, Window
-from avepoint_m365.plural import format_count
+from avepoint_m365.text import format_count
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from avepoint_m365.extract.first_page import (
 from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection
-from avepoint_m365.plural import format_count
+from avepoint_m365.text import format_count
 
 MAX_READS = 3
 """How often a listing is read, the first time included, before it counts as incomplete."""

@@ -19,7 +19,7 @@ from avepoint_m365.extract.listing import Listing, unique_now
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.reconciliation import Reconciliation
 from avepoint_m365.extract.window import EDGE, Selection, Window
-from avepoint_m365.plural import format_count
+from avepoint_m365.text import format_count
 
 DAILY_PERIOD = timedelta(days=30)
 """The period of the daily reconciliation, up to now."""

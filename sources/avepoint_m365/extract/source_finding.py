@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from avepoint_m365.plural import format_count
+from avepoint_m365.text import format_count
 
 
 def format_finding(rule: str, problem: str, jobs: int, example: str | None) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.fields import JobFields, Unreadable, show
 from avepoint_m365.parse.frame import TEXT
 from avepoint_m365.parse.names import DETAIL_SPELLINGS, ERROR_SPELLINGS, JOB_SPELLINGS
 from avepoint_m365.parse.renames import conflicts, renamed_fields
 from avepoint_m365.parse.states import is_in_progress
 from avepoint_m365.parse.values import parse_text
+from avepoint_m365.text import storable
 
 Fields = dict[str, object]
 

@@ -26,7 +26,7 @@ from avepoint_m365.parse.plausible import (
     keep_newer_rows,
 )
 from avepoint_m365.parse.states import is_in_progress
-from avepoint_m365.plural import format_count
+from avepoint_m365.text import format_count
 
 __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]
 

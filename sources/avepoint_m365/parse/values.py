@@ -6,8 +6,8 @@ import math
 import re
 from datetime import UTC, date, datetime
 
-from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.times import in_utc
+from avepoint_m365.text import storable
 
 _FRACTION = re.compile(r"\.(\d+)")
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")

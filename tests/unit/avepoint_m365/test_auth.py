@@ -16,8 +16,9 @@ import pytest
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.certificate import Certificate, load_certificate
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.config import AvePointCredentials, ServiceUrls
+from avepoint_m365.config import ServiceUrls
 from avepoint_m365.constants import JOBS_SCOPE
+from avepoint_m365.credentials import AvePointCredentials
 from avepoint_m365.exceptions import AuthenticationError, ConfigurationError
 from avepoint_simulator import Simulator, make_world
 from cryptography import x509

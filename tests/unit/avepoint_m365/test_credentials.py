@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from avepoint_m365.config import AvePointCredentials
+from avepoint_m365.credentials import AvePointCredentials
 from dlt.common.configuration.exceptions import InvalidNativeValue
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration, configspec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from avepoint_m365.exceptions import storable
+from avepoint_m365.text import storable
 from dlt.common.utils import uniq_id
 
 Row = dict[str, Any]
