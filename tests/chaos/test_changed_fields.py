@@ -75,5 +75,5 @@ def test_health_reports_jobs_without_a_state(tenant: Tenant) -> None:
     put_jobs(tenant)
     change_rows(tenant, lambda _: {"state": None})
     tenant.load()
-    (text,) = [reason.text for reason in evaluate(open_warehouse()).reasons if reason.kind == "unknown_state"]
+    (text,) = [finding.text for finding in evaluate(open_warehouse()).findings if finding.kind == "unknown_state"]
     assert text.startswith(f"{JOBS} jobs without a state (the last started ")

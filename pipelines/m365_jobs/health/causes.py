@@ -8,7 +8,7 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.finding import Finding
 from m365_jobs.text import format_count, shorten
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
@@ -16,12 +16,12 @@ MAX_LENGTH = 120
 """The most characters of a message: some hold a whole response."""
 
 
-def with_causes(scope: TenantScope, reasons: Iterable[Reason], since: datetime) -> Iterator[Reason]:
+def with_causes(scope: TenantScope, findings: Iterable[Finding], since: datetime) -> Iterator[Finding]:
     """Yield the findings, each with the most frequent error messages of its jobs since ``since`` (UTC)."""
-    reasons = list(reasons)
+    findings = list(findings)
     messages: dict[tuple[str, str | None, str | None, str | None], list[str]] = {}
     # Kinds with the same jobs share a query.
-    for query in {reason.check.causes for reason in reasons if reason.check.causes}:
+    for query in {finding.check.causes for finding in findings if finding.check.causes}:
         try:
             rows = scope.rows(query, since=since)
         except DestinationUndefinedEntity:
@@ -30,11 +30,11 @@ def with_causes(scope: TenantScope, reasons: Iterable[Reason], since: datetime) 
         for row in rows:
             place = (query, row["tenant"], row["location"], row["object_type"])
             messages.setdefault(place, []).append(_counted(row))
-    for reason in reasons:
-        if reason.check.causes:
-            place = (reason.check.causes, reason.tenant, reason.location, reason.object_type)
-            reason = reason._replace(errors=tuple(messages.get(place, ())))
-        yield reason
+    for finding in findings:
+        if finding.check.causes:
+            place = (finding.check.causes, finding.tenant, finding.location, finding.object_type)
+            finding = finding._replace(errors=tuple(messages.get(place, ())))
+        yield finding
 
 
 def _counted(row: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
                 "errors": list(finding.errors),
                 "action": finding.action,
             }
-            for finding in evaluation.reasons
+            for finding in evaluation.findings
         ],
         "protection": [{key: row[key] for key in row if key != "was"} for row in evaluation.protection],
     }

@@ -16,8 +16,8 @@ from m365_jobs.health import check_texts, run_checks
 from m365_jobs.health.causes import with_causes
 from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOT_PROVED, NOTHING, PROBLEM, STALE, WARNING
 from m365_jobs.health.expiry import expiries
+from m365_jobs.health.finding import Finding, partition_label
 from m365_jobs.health.protection import ProtectionStatus
-from m365_jobs.health.reasons import Reason, partition_label
 from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.text import format_count, format_duration, format_time
 from m365_jobs.warehouse.pipeline import pipeline_name
@@ -60,7 +60,7 @@ class Completeness(NamedTuple):
 class Evaluation(NamedTuple):
     """Hold the state of protection at ``evaluated_at`` (UTC).
 
-    ``reasons`` and ``protection`` are in order of severity over all tenants and locations. ``protection`` are the rows
+    ``findings`` and ``protection`` are in order of severity over all tenants and locations. ``protection`` are the rows
     of ``protection_status``. Their ``status`` is ``unknown`` if the data is older than ``max_data_age_hours``; ``was``
     is the status in the view, and ``data_age_hours`` the age of the data.
     """
@@ -68,19 +68,19 @@ class Evaluation(NamedTuple):
     warehouse: str
     evaluated_at: datetime
     max_data_age_hours: float
-    reasons: list[Reason]
+    findings: list[Finding]
     protection: list[Row]
     completeness: Completeness
 
     @property
-    def problems(self) -> list[Reason]:
+    def problems(self) -> list[Finding]:
         """Return the findings that make the warehouse unhealthy."""
-        return [reason for reason in self.reasons if reason.severity == PROBLEM]
+        return [finding for finding in self.findings if finding.severity == PROBLEM]
 
     @property
-    def warnings(self) -> list[Reason]:
+    def warnings(self) -> list[Finding]:
         """Return the other findings."""
-        return [reason for reason in self.reasons if reason.severity == WARNING]
+        return [finding for finding in self.findings if finding.severity == WARNING]
 
     @property
     def verdict(self) -> str:
@@ -116,31 +116,31 @@ def evaluate_scope(scope: TenantScope, pipeline: Target, names: Sequence[str], l
     expected = sorted({*loaded, *(names or tenants.configured())})
     rows = _protection(scope, now, limit)
     unknown_services = run_checks.tenants_with_unknown_services(scope)
-    reasons = [*_unprotected(rows, limit, unknown_services), *_not_evaluated(expected, loaded, rows, unknown_services)]
+    findings = [*_unprotected(rows, limit, unknown_services), *_not_evaluated(expected, loaded, rows, unknown_services)]
     since = run_checks.history_begins(scope)
     unrecorded = list(_unrecorded(pipeline, names or [*expected, configured_tenant()], scope))
     newer = {load.tenant for load in unrecorded}
     results = run_checks.run_checks(scope, since, rows)
-    reasons += [reason for reason in results if reason.kind != FAILED_LOAD or reason.tenant not in newer]
-    reasons += [*unrecorded, *_credentials(expected)]
-    reasons = list(with_causes(scope, reasons, since))
-    reasons.sort(key=_reason_order)
-    completeness = _completeness(expected, loaded, reasons)
-    return Evaluation(address_of(pipeline), now, limit, reasons, rows, completeness)
+    findings += [finding for finding in results if finding.kind != FAILED_LOAD or finding.tenant not in newer]
+    findings += [*unrecorded, *_credentials(expected)]
+    findings = list(with_causes(scope, findings, since))
+    findings.sort(key=_finding_order)
+    completeness = _completeness(expected, loaded, findings)
+    return Evaluation(address_of(pipeline), now, limit, findings, rows, completeness)
 
 
-def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Iterable[Reason]) -> Completeness:
+def _completeness(expected: Sequence[str], loaded: Collection[str], findings: Iterable[Finding]) -> Completeness:
     failed, incomplete = [], []
-    for reason in reasons:
-        if reason.kind == FAILED_LOAD:
-            failed.append(reason.tenant or "")
-        elif reason.kind == NOT_PROVED:
-            incomplete.append(partition_label(reason.tenant, reason.location, reason.object_type) or "all services")
+    for finding in findings:
+        if finding.kind == FAILED_LOAD:
+            failed.append(finding.tenant or "")
+        elif finding.kind == NOT_PROVED:
+            incomplete.append(partition_label(finding.tenant, finding.location, finding.object_type) or "all services")
     never = tuple(name for name in expected if name not in loaded)
     return Completeness(never or (() if expected else ("this warehouse",)), tuple(failed), tuple(incomplete))
 
 
-def _unrecorded(pipeline: Target, names: Iterable[str], scope: TenantScope) -> Iterator[Reason]:
+def _unrecorded(pipeline: Target, names: Iterable[str], scope: TenantScope) -> Iterator[Finding]:
     """Yield failed last loads that the warehouse has no row of.
 
     Mostly the warehouse itself was the cause. Their rows are on the machine that loads.
@@ -151,7 +151,7 @@ def _unrecorded(pipeline: Target, names: Iterable[str], scope: TenantScope) -> I
         last = max(unsent.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
             text = check_texts.failed_load(last._asdict()).text
-            yield Reason(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")
+            yield Finding(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")
 
 
 def _protection(scope: TenantScope, now: datetime, limit: float) -> list[Row]:
@@ -168,10 +168,10 @@ def _protection(scope: TenantScope, now: datetime, limit: float) -> list[Row]:
     return sorted(rows, key=by_severity)
 
 
-def _reason_order(reason: Reason) -> tuple[int, str, str, str, str, str]:
+def _finding_order(finding: Finding) -> tuple[int, str, str, str, str, str]:
     """Return the sort key of a finding: the most severe kind first, and no tie for a destination to decide."""
-    place = (reason.tenant or "", reason.location or "", reason.service_name or "")
-    return reason.severity_rank, *place, reason.about, reason.text
+    place = (finding.tenant or "", finding.location or "", finding.service_name or "")
+    return finding.severity_rank, *place, finding.about, finding.text
 
 
 def by_severity(row: Row) -> tuple[int, str, str, str]:
@@ -180,7 +180,7 @@ def by_severity(row: Row) -> tuple[int, str, str, str]:
     return rank, row["tenant"], row["location"] or "", row["object_type"]
 
 
-def _unprotected(rows: Iterable[Row], limit: float, unknown_services: Mapping[str, str]) -> Iterator[Reason]:
+def _unprotected(rows: Iterable[Row], limit: float, unknown_services: Mapping[str, str]) -> Iterator[Finding]:
     stale: dict[str, list[Row]] = {}
     for row in rows:
         status = ProtectionStatus(row["status"])
@@ -190,9 +190,9 @@ def _unprotected(rows: Iterable[Row], limit: float, unknown_services: Mapping[st
             stale.setdefault(row["tenant"], []).append(row)
             continue
         partition = {key: row[key] for key in ("tenant", "location", "object_type")}
-        yield Reason(str(status), text=_status_text(row, unknown_services), **partition)
+        yield Finding(str(status), text=_status_text(row, unknown_services), **partition)
     for tenant, late in stale.items():
-        yield Reason(STALE, tenant, _stale_text(late, limit))
+        yield Finding(STALE, tenant, _stale_text(late, limit))
 
 
 def _stale_text(rows: Sequence[Row], limit: float) -> str:
@@ -247,21 +247,21 @@ def _missed_text(row: Row, success: str) -> str:
 
 def _not_evaluated(
     expected: Sequence[str], loaded: Collection[str], rows: Sequence[Row], unknown_services: Mapping[str, str]
-) -> Iterator[Reason]:
+) -> Iterator[Finding]:
     """Yield a finding for each tenant without any service to evaluate."""
     evaluated = {row["tenant"] for row in rows if row["status"] != ProtectionStatus.ignored}
     for tenant in expected:
         if tenant not in loaded:
-            yield Reason(NOTHING, tenant, "no load has been made yet")
+            yield Finding(NOTHING, tenant, "no load has been made yet")
         elif tenant not in evaluated and tenant in unknown_services:
-            yield Reason(NOTHING, tenant, f"no service can be evaluated: {unknown_services[tenant]}")
+            yield Finding(NOTHING, tenant, f"no service can be evaluated: {unknown_services[tenant]}")
         elif tenant not in evaluated:
             text = "no service is expected or had a backup in the last 30 days, except ignored ones"
-            yield Reason(NOTHING, tenant, text)
+            yield Finding(NOTHING, tenant, text)
     if not expected:
-        yield Reason(NOTHING, None, "the warehouse is empty")
+        yield Finding(NOTHING, None, "the warehouse is empty")
 
 
-def _credentials(names: Iterable[str]) -> Iterator[Reason]:
+def _credentials(names: Iterable[str]) -> Iterator[Finding]:
     for tenant, expiry in expiries(names):
-        yield Reason(CREDENTIALS, tenant, f"the credentials {expiry.text}")
+        yield Finding(CREDENTIALS, tenant, f"the credentials {expiry.text}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.health.reasons import partition_label
+from m365_jobs.health.finding import partition_label
 from m365_jobs.text import format_count
 from m365_jobs.warehouse.tenant_scope import TenantScope
 

@@ -76,8 +76,8 @@ def _metrics(evaluation: Evaluation) -> CollectorRegistry:
     }
     gauges["m365_jobs_healthy"].set(not evaluation.problems)
     gauges["m365_jobs_judged_timestamp_seconds"].set(evaluation.evaluated_at.timestamp())
-    for reason in evaluation.reasons:
-        gauges["m365_jobs_health_reasons"].labels(reason.tenant or "", reason.kind, reason.severity).inc()
+    for finding in evaluation.findings:
+        gauges["m365_jobs_health_reasons"].labels(finding.tenant or "", finding.kind, finding.severity).inc()
     words = [str(status) for status in ProtectionStatus]
     status = Enum(STATUS, "Status of a partition.", PARTITION, registry=registry, states=words)
     for row in evaluation.protection:

@@ -11,8 +11,8 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.health import check_queries as queries
 from m365_jobs.health import check_texts as texts
 from m365_jobs.health.checks import CHECKS, NOT_PROVED
+from m365_jobs.health.finding import Finding
 from m365_jobs.health.protection import unknown_service_reason
-from m365_jobs.health.reasons import Reason
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
@@ -27,7 +27,7 @@ def history_begins(scope: TenantScope) -> datetime:
     return newest - timedelta(days=queries.HISTORY_DAYS) if newest else datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -> Iterator[Reason]:
+def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -> Iterator[Finding]:
     """Yield the findings of the checks with a query; none before the first load.
 
     ``since`` is the result of ``history_begins``; ``protection`` are the rows of ``protection_status``.
@@ -54,7 +54,7 @@ def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -
             if not check.beside or statuses.get(partition) in check.beside:
                 text, about = check.describe(row)
                 service = _other_service(row)
-                yield Reason(check.kind, tenant, text, location, object_type, about, service=service)
+                yield Finding(check.kind, tenant, text, location, object_type, about, service=service)
 
 
 def _other_service(row: Row) -> str | None:

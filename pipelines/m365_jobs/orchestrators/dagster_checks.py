@@ -5,7 +5,7 @@ import warnings
 import dagster as dg
 
 from m365_jobs.health.evaluate import evaluate
-from m365_jobs.health.reasons import Reason, partition_label
+from m365_jobs.health.finding import Finding, partition_label
 from m365_jobs.load.summary import Summary
 from m365_jobs.orchestrators.dagster_warehouse import DagsterWarehouse
 
@@ -49,7 +49,7 @@ def check_results(place: DagsterWarehouse, summary: Summary) -> list[dg.AssetChe
     ]
 
 
-def _health_message(problem: Reason) -> str:
+def _health_message(problem: Finding) -> str:
     """Return a problem as one line: kind, partition and explanation."""
     partition = partition_label(problem.tenant, problem.location, problem.service_name)
     return ": ".join(filter(None, (problem.kind, partition, problem.explained)))

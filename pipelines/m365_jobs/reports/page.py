@@ -11,7 +11,7 @@ from typing import Any
 
 from m365_jobs.health.checks import FAILED_LOAD, PROBLEM, WARNING
 from m365_jobs.health.evaluate import Evaluation
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.finding import Finding
 from m365_jobs.reports import labels
 from m365_jobs.reports.metrics import Metrics, Query, Row
 from m365_jobs.reports.shared_queries import read_completeness, read_loads
@@ -77,27 +77,29 @@ class Page:
         return PERIODS.get(self.filters.days, format_count(self.filters.days, "day"))
 
     @cached_property
-    def reasons(self) -> list[Reason]:
+    def findings(self) -> list[Finding]:
         """Return the findings that match the filters."""
-        return [reason for reason in self.evaluation.reasons if self._matches_filters(reason)]
+        return [finding for finding in self.evaluation.findings if self._matches_filters(finding)]
 
-    def _matches_filters(self, reason: Reason) -> bool:
+    def _matches_filters(self, finding: Finding) -> bool:
         location, object_type = self.filters.location, self.filters.object_type
         return (
-            (reason.tenant is None or not self.filters.tenants or reason.tenant in self.filters.tenants)
-            and (reason.service_name is None or object_type in (None, reason.object_type))
-            and (location in (None, reason.location or "") or (reason.location is None and reason.object_type is None))
+            (finding.tenant is None or not self.filters.tenants or finding.tenant in self.filters.tenants)
+            and (finding.service_name is None or object_type in (None, finding.object_type))
+            and (
+                location in (None, finding.location or "") or (finding.location is None and finding.object_type is None)
+            )
         )
 
     @cached_property
-    def problems(self) -> list[Reason]:
+    def problems(self) -> list[Finding]:
         """Return the findings that make the verdict unhealthy."""
-        return [reason for reason in self.reasons if reason.severity == PROBLEM]
+        return [finding for finding in self.findings if finding.severity == PROBLEM]
 
     @cached_property
-    def warnings(self) -> list[Reason]:
+    def warnings(self) -> list[Finding]:
         """Return the other findings."""
-        return [reason for reason in self.reasons if reason.severity == WARNING]
+        return [finding for finding in self.findings if finding.severity == WARNING]
 
     @cached_property
     def protection(self) -> list[Row]:
@@ -185,16 +187,16 @@ class Page:
             return row["detail"] or ""
         return LOAD_ERRORS.get(row["error_kind"], "") if row["status"] == "failed" else ""
 
-    def finding_text(self, reason: Reason) -> str:
+    def finding_text(self, finding: Finding) -> str:
         """Return the text of a finding. Customers see no commands, URLs and configuration keys."""
-        return customer_text(reason) if self.for_customer else reason.text
+        return customer_text(finding) if self.for_customer else finding.text
 
 
-def customer_text(reason: Reason) -> str:
+def customer_text(finding: Finding) -> str:
     """Return the text of a finding without commands, URLs and configuration keys."""
-    if reason.kind == FAILED_LOAD:
+    if finding.kind == FAILED_LOAD:
         return "the last load failed"
-    text = re.sub(r"\s*\([^()]*\b\w+_\w+[^()]*\)", "", reason.text)
+    text = re.sub(r"\s*\([^()]*\b\w+_\w+[^()]*\)", "", finding.text)
     text = re.sub(r"\s*(Run|Set|See|Check):?\s[^.]*m365-jobs[^.]*\.?", "", text)
     text = re.sub(r"https?://\S+", "the service", text)
     return re.sub(r"\b[a-z]+(?:_[a-z0-9]+)+\b", _plain_word, text)

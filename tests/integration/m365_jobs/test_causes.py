@@ -38,7 +38,7 @@ def test_a_finding_names_the_most_frequent_errors_of_its_jobs(anywhere: Warehous
     with serving(*jobs) as simulator:
         anywhere.load(simulator)
     health = evaluate(anywhere.pipeline())
-    assert [(reason.kind, reason.object_type, reason.errors) for reason in health.reasons] == [
+    assert [(finding.kind, finding.object_type, finding.errors) for finding in health.findings] == [
         ("failing", "teams", ('"No access" (2 jobs)', '"Not found" (2 jobs)', '"No licence" (1 job)')),
         ("never", "exchange_online", ()),
         ("failed_restores", "teams", (f'"{"x" * 119}…" (1 job)',)),

@@ -48,8 +48,8 @@ def duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     return Warehouse("duckdb")
 
 
-def reasons(health: Evaluation) -> list[tuple[str, str | None]]:
-    return [(reason.kind, reason.object_type) for reason in health.reasons]
+def findings(health: Evaluation) -> list[tuple[str, str | None]]:
+    return [(finding.kind, finding.object_type) for finding in health.findings]
 
 
 def protected(*services: str) -> list[SimulatedJob]:
@@ -129,7 +129,7 @@ def test_each_status_is_evaluated_as_defined_on_every_destination(
     statuses["project_online"] = "unknown"
     assert {row["object_type"]: row["status"] for row in health.protection} == statuses
     assert sorted(row["status"] for row in health.protection) == sorted(statuses.values())
-    assert reasons(health) == [
+    assert findings(health) == [
         ("failing", "exchange_online"),
         ("never", "sharepoint_online"),
         ("late", "onedrive"),
@@ -143,8 +143,8 @@ def test_each_status_is_evaluated_as_defined_on_every_destination(
         ("onboarding", "power_automate"),
     ]
     assert health.exit_code == 4
-    assert health.reasons[0].text.startswith("2 backups in a row did not succeed; the last success was")
-    (project,) = [reason for reason in health.reasons if reason.object_type == "project_online"]
+    assert health.findings[0].text.startswith("2 backups in a row did not succeed; the last success was")
+    (project,) = [finding for finding in health.findings if finding.object_type == "project_online"]
     assert project.text.endswith("is not known: the API lists 1 job under no objectType")
 
 
@@ -195,7 +195,7 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     with serving(*jobs) as simulator:
         anywhere.load(simulator)
     health = evaluate(anywhere.pipeline())
-    results = [(reason.kind, reason.object_type, reason.text) for reason in health.reasons]
+    results = [(finding.kind, finding.object_type, finding.text) for finding in health.findings]
     assert [result[:2] for result in results] == [
         ("credentials", None),
         ("slow_job", "teams"),
@@ -218,7 +218,7 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     monkeypatch.setenv(f"{CONFIGURATION}RESTORE_TEST_DAYS", "30")
     ignored = ["teams", "exchange_online", "sharepoint_online", "onedrive", "power_apps", "power_bi"]
     monkeypatch.setenv(f"{CONFIGURATION}IGNORED_OBJECT_TYPES", json.dumps(ignored[:-1]))
-    assert reasons(evaluate(anywhere.pipeline())) == [
+    assert findings(evaluate(anywhere.pipeline())) == [
         ("credentials", None),
         ("empty_backups", "power_bi"),
         ("restore_untested", "power_bi"),
@@ -240,7 +240,7 @@ def test_absurd_counts_of_a_service_do_not_prevent_the_evaluation(anywhere: Ware
     ]
     with serving(*jobs) as simulator:
         anywhere.load(simulator)
-    assert reasons(evaluate(anywhere.pipeline())) == [("failing", "teams"), ("failed_objects", "exchange_online")]
+    assert findings(evaluate(anywhere.pipeline())) == [("failing", "teams"), ("failed_objects", "exchange_online")]
 
 
 def test_one_bad_day_or_one_long_job_does_not_hide_the_next(duckdb: Warehouse) -> None:
@@ -249,7 +249,7 @@ def test_one_bad_day_or_one_long_job_does_not_hide_the_next(duckdb: Warehouse) -
     jobs += [job("teams", 3, EXCEPTION, total=100_000, failed=60), job("teams", None, lasted=5)]
     with serving(*jobs) as simulator:
         duckdb.load(simulator)
-    assert reasons(evaluate(duckdb.pipeline())) == [("slow_job", "teams"), ("failed_objects", "teams")]
+    assert findings(evaluate(duckdb.pipeline())) == [("slow_job", "teams"), ("failed_objects", "teams")]
 
 
 def test_a_short_history_calls_nothing_unusual(duckdb: Warehouse) -> None:
@@ -257,20 +257,20 @@ def test_a_short_history_calls_nothing_unusual(duckdb: Warehouse) -> None:
     jobs += [job("teams", 3, EXCEPTION, total=10_000, failed=60), job("teams", None, lasted=20)]
     with serving(*jobs) as simulator:
         duckdb.load(simulator)
-    assert reasons(evaluate(duckdb.pipeline())) == []
+    assert findings(evaluate(duckdb.pipeline())) == []
 
 
 def test_services_of_a_stale_warehouse_are_unknown(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(*protected("teams", "onedrive"), job("power_bi", 40)) as simulator:
         duckdb.load(simulator)
-    assert reasons(evaluate(duckdb.pipeline(), max_age_hours=1)) == [("late", "power_bi")]
+    assert findings(evaluate(duckdb.pipeline(), max_age_hours=1)) == [("late", "power_bi")]
     monkeypatch.setenv(f"{CONFIGURATION}MAX_DATA_AGE_HOURS", "0.0000001")
     health = evaluate(duckdb.pipeline())
     assert {row["object_type"]: row["status"] for row in health.protection} == dict.fromkeys(
         ("teams", "onedrive", "power_bi"), "unknown"
     )
-    assert reasons(health) == [("stale", None)]
-    assert health.reasons[0].text.endswith(
+    assert findings(health) == [("stale", None)]
+    assert health.findings[0].text.endswith(
         "nothing is known of onedrive, power_bi, teams. Load more often; or if loads run once a day, set "
         "max_data_age_hours = 26 in [sources.avepoint_m365]"
     )
@@ -286,7 +286,7 @@ def test_without_a_service_to_evaluate_the_verdict_is_unhealthy(
     duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     health = evaluate(duckdb.pipeline())
-    assert [(reason.kind, reason.tenant, reason.text, reason.action) for reason in health.reasons] == [
+    assert [(finding.kind, finding.tenant, finding.text, finding.action) for finding in health.findings] == [
         (
             "nothing_to_judge",
             None,
@@ -301,7 +301,7 @@ def test_without_a_service_to_evaluate_the_verdict_is_unhealthy(
         duckdb.load(simulator, tenant="fine")
     monkeypatch.setenv(f"{CONFIGURATION}TENANTS__CONTOSO__LAG_HOURS", "5")
     health = evaluate(duckdb.pipeline())
-    assert [(reason.kind, reason.tenant) for reason in health.reasons] == [
+    assert [(finding.kind, finding.tenant) for finding in health.findings] == [
         ("nothing_to_judge", "contoso"),
         ("nothing_to_judge", "restores"),
     ]
@@ -318,15 +318,15 @@ def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
         anywhere.load(simulator)
     health = evaluate(anywhere.pipeline())
     ignored = ("check_failure", None)
-    assert reasons(health) == [("nothing_to_judge", None), ignored]
-    assert "whatever object_type is asked for" in health.reasons[1].text
-    assert health.reasons[0].text == (
+    assert findings(health) == [("nothing_to_judge", None), ignored]
+    assert "whatever object_type is asked for" in health.findings[1].text
+    assert health.findings[0].text == (
         "no service can be evaluated: the API returns the same jobs whatever objectType is asked for"
     )
     monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", '["teams"]')
     health = evaluate(anywhere.pipeline())
-    assert reasons(health) == [("unknown", "teams"), ignored], "it may well have had its backup"
-    assert "whatever objectType is asked for" in health.reasons[0].text
+    assert findings(health) == [("unknown", "teams"), ignored], "it may well have had its backup"
+    assert "whatever objectType is asked for" in health.findings[0].text
     (unknown,) = read_status(anywhere.destination)["unknown_services"]
     assert (unknown["object_type"], unknown["rows_held"], unknown["open_jobs"]) == (None, 3, 1)
 
@@ -338,11 +338,11 @@ def test_a_failed_last_load_is_reported_until_a_load_succeeds(duckdb: Warehouse)
         with pytest.raises(MissingPermissionError, match="answered 403"):
             duckdb.load(simulator)
         health = evaluate(duckdb.pipeline())
-        assert (reasons(health), health.exit_code) == ([("failed_load", None)], 0)
-        assert "failed (permission)" in health.reasons[0].text
+        assert (findings(health), health.exit_code) == ([("failed_load", None)], 0)
+        assert "failed (permission)" in health.findings[0].text
         simulator.fault = None
         duckdb.load(simulator)
-    assert reasons(evaluate(duckdb.pipeline())) == []
+    assert findings(evaluate(duckdb.pipeline())) == []
 
 
 def test_an_incomplete_partition_is_reported_until_a_load_proves_it_complete(duckdb: Warehouse) -> None:
@@ -353,15 +353,15 @@ def test_an_incomplete_partition_is_reported_until_a_load_proves_it_complete(duc
         assert duckdb.load(simulator).incomplete
         simulator._page = page  # type: ignore[method-assign]
         assert not duckdb.load(simulator, until - timedelta(days=7), until).incomplete
-        assert reasons(evaluate(duckdb.pipeline())) == [("stale", None), ("incomplete", "public_folder")]
+        assert findings(evaluate(duckdb.pipeline())) == [("stale", None), ("incomplete", "public_folder")]
         short_of_news(simulator, "public_folder", 15 * 24)
         assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
         simulator._page = page  # type: ignore[method-assign]
         assert not duckdb.load(simulator).incomplete
-        assert reasons(evaluate(duckdb.pipeline())) == []
+        assert findings(evaluate(duckdb.pipeline())) == []
         short_of_news(simulator, "public_folder", 15 * 24)
         assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
-        assert reasons(evaluate(duckdb.pipeline())) == [("incomplete", "public_folder"), ("check_failure", None)]
+        assert findings(evaluate(duckdb.pipeline())) == [("incomplete", "public_folder"), ("check_failure", None)]
 
 
 @pytest.mark.usual(1)
@@ -379,8 +379,8 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
         short_of_news(simulator, "public_folder")
         assert anywhere.load(simulator).incomplete
     health = evaluate(anywhere.pipeline(), tenants)
-    assert reasons(health) == [("unknown", "public_folder"), ("incomplete", "public_folder"), ("check_failure", None)]
-    assert "an object type that is in no list" in health.reasons[2].text
+    assert findings(health) == [("unknown", "public_folder"), ("incomplete", "public_folder"), ("check_failure", None)]
+    assert "an object type that is in no list" in health.findings[2].text
     assert max(row["data_as_of"] for row in health.protection if row["data_as_of"]) <= now()
     result = read_status(anywhere.destination, tenants=tenants)
     (left_out,) = result["clocks_ahead"]
@@ -414,13 +414,13 @@ def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
                 there.load(simulator)
             monkeypatch.setenv(variable, address)
             health = evaluate(there.pipeline())
-            (reason,) = [item for item in health.reasons if item.kind == "failed_load"]
-            assert reason.tenant == "default"
-            assert "failed (destination): " in reason.text
-            assert reason.text.endswith("The warehouse has no record of it yet.")
+            (finding,) = [item for item in health.findings if item.kind == "failed_load"]
+            assert finding.tenant == "default"
+            assert "failed (destination): " in finding.text
+            assert finding.text.endswith("The warehouse has no record of it yet.")
             assert health.exit_code == (4 if first else 0)
             there.load(simulator)
-            assert reasons(evaluate(there.pipeline())) == []
+            assert findings(evaluate(there.pipeline())) == []
 
 
 def test_credentials_that_end_soon_are_named_for_each_tenant(
@@ -435,13 +435,15 @@ def test_credentials_that_end_soon_are_named_for_each_tenant(
         with serving(*protected("teams")) as simulator:
             duckdb.load(simulator, tenant=tenant)
     named = {
-        reason.tenant: reason.text for reason in evaluate(duckdb.pipeline()).reasons if reason.kind == "credentials"
+        finding.tenant: finding.text
+        for finding in evaluate(duckdb.pipeline()).findings
+        if finding.kind == "credentials"
     }
     assert named.keys() == {"fabrikam", "contoso"}
     assert soon.isoformat() in named["fabrikam"]
     assert "2020-01-01" in named["contoso"]
     narrowed = evaluate(duckdb.pipeline(), ["tailspin"])
-    assert (narrowed.reasons, narrowed.exit_code) == ([], 0)
+    assert (narrowed.findings, narrowed.exit_code) == ([], 0)
 
 
 def test_the_most_severe_finding_of_all_tenants_comes_first(duckdb: Warehouse) -> None:
@@ -449,7 +451,7 @@ def test_the_most_severe_finding_of_all_tenants_comes_first(duckdb: Warehouse) -
         duckdb.load(simulator, tenant="a")
     with serving(job("onedrive", 9, FAILED), job("onedrive", 4, FAILED), job("teams", 40)) as simulator:
         duckdb.load(simulator, tenant="b")
-    assert [(reason.kind, reason.tenant) for reason in evaluate(duckdb.pipeline()).reasons] == [
+    assert [(finding.kind, finding.tenant) for finding in evaluate(duckdb.pipeline()).findings] == [
         ("failing", "b"),
         ("late", "a"),
         ("late", "b"),
@@ -523,8 +525,8 @@ def test_a_service_of_which_a_large_part_of_the_backups_fails_gives_a_warning_wi
     with serving(*jobs) as simulator:
         anywhere.load(simulator)
     health = evaluate(anywhere.pipeline())
-    assert reasons(health) == [("failing", "power_bi"), ("failed_backups", "teams")]
-    assert health.reasons[1].text.startswith("12 of 24 backups of the last 14 days failed (50 %), the last ")
+    assert findings(health) == [("failing", "power_bi"), ("failed_backups", "teams")]
+    assert health.findings[1].text.startswith("12 of 24 backups of the last 14 days failed (50 %), the last ")
 
 
 def test_findings_of_the_newest_load_are_named_by_health_status_and_check_until_a_load_no_longer_has_them(

@@ -6,7 +6,7 @@ from typing import Any
 
 from m365_jobs.cli.tables.health import health_tables
 from m365_jobs.health.evaluate import Completeness, Evaluation, Row
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.finding import Finding
 from rich.console import Console
 
 NOW = datetime(2026, 12, 1, 6, tzinfo=UTC)
@@ -26,14 +26,14 @@ def row(tenant: str, service: str, status: str, **more: Any) -> Row:
     }
 
 
-def failing(tenant: str, service: str) -> tuple[Reason, Row]:
+def failing(tenant: str, service: str) -> tuple[Finding, Row]:
     text = "2 backups in a row did not succeed"
-    return Reason("failing", tenant, text, object_type=service), row(tenant, service, "failing")
+    return Finding("failing", tenant, text, object_type=service), row(tenant, service, "failing")
 
 
-def printed(reasons: list[Reason], rows: list[Row], completeness: Completeness | None = None) -> str:
+def printed(findings: list[Finding], rows: list[Row], completeness: Completeness | None = None) -> str:
     file = StringIO()
-    evaluation = Evaluation("a.duckdb", NOW, 6, reasons, rows, completeness or Completeness())
+    evaluation = Evaluation("a.duckdb", NOW, 6, findings, rows, completeness or Completeness())
     for part in health_tables(evaluation):
         Console(file=file, width=80).print(part)
     return file.getvalue()
@@ -52,7 +52,7 @@ def test_a_service_with_a_finding_is_listed_once() -> None:
 
 def test_services_of_a_stale_tenant_share_a_finding_and_keep_their_rows() -> None:
     rows = [row("contoso", service, "unknown") for service in ("teams", "onedrive")]
-    text = printed([Reason("stale", "contoso", "the warehouse is late")], rows)
+    text = printed([Finding("stale", "contoso", "the warehouse is late")], rows)
     assert "contoso/teams" in text
     assert "contoso/onedrive" in text
 
@@ -61,11 +61,11 @@ def test_many_tenants_share_a_row_for_each_kind_with_the_most_affected_first() -
     names = [f"cust{number:03}" for number in range(200)]
     services = ("exchange_online", "onedrive", "teams")
     failures = [failing(name, service) for name in names[:50] for service in services[: 1 + (name == "cust007")]]
-    reasons = [reason for reason, _ in failures]
-    reasons.append(Reason("never", names[60], "no backup has succeeded yet", object_type="teams"))
-    reasons += [Reason("failed_restores", name, "a restore failed", object_type="teams") for name in names[100:120]]
+    findings = [finding for finding, _ in failures]
+    findings.append(Finding("never", names[60], "no backup has succeeded yet", object_type="teams"))
+    findings += [Finding("failed_restores", name, "a restore failed", object_type="teams") for name in names[100:120]]
     rows = [failed for _, failed in failures] + [row(name, "power_bi", "protected") for name in names]
-    text = printed(reasons, rows)
+    text = printed(findings, rows)
     words = flat(text)
     assert "Tenants with problems: 51 of 200; with warnings only: 20." in words
     assert "failing 51 services of 50 tenants: cust007 (2), cust000, cust001," in words
@@ -83,7 +83,7 @@ def test_a_finding_of_all_of_many_tenants_names_none() -> None:
     names = [f"cust{number:03}" for number in range(200)]
     rows = [row(name, "teams", "unknown") for name in names]
     never = Completeness(never_loaded=("new", "newer"), incomplete=tuple(f"{name}/teams" for name in names))
-    text = flat(printed([Reason("stale", name, "the warehouse is late") for name in names], rows, never))
+    text = flat(printed([Finding("stale", name, "the warehouse is late") for name in names], rows, never))
     assert "stale 200 findings of all 200 tenants > Check m365-jobs status" in text
     assert "Not everything is proved complete: 2 tenants never loaded, 200 partitions not proved complete." in text
     assert "cust" not in text

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.health.alerts.models import DeliveryState
-from m365_jobs.health.reasons import partition_label
+from m365_jobs.health.finding import partition_label
 from m365_jobs.text import format_count, sanitize
 
 

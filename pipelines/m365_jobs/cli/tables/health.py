@@ -20,8 +20,8 @@ from m365_jobs.cli.tables.many_tenants import (
 from m365_jobs.cli.tables.partition import wrap_partition
 from m365_jobs.config.tenants import MANY_TENANTS
 from m365_jobs.health.evaluate import Evaluation, Row
+from m365_jobs.health.finding import Finding, partition_label
 from m365_jobs.health.protection import ProtectionStatus
-from m365_jobs.health.reasons import Reason, partition_label
 from m365_jobs.text import format_count, format_duration, format_time, lies_ahead, sanitize
 
 LABEL_WIDTH = 29
@@ -48,9 +48,9 @@ def health_tables(evaluation: Evaluation) -> Iterator[Any]:
     if tenants:
         yield Text(affected_text(evaluation))
     if problems:
-        yield _reasons("Problem", problems, tenants)
+        yield _findings("Problem", problems, tenants)
     if warnings:
-        yield _reasons("Warning", warnings, tenants)
+        yield _findings("Warning", warnings, tenants)
     yield Text(sanitize(completeness_text(evaluation) if tenants else evaluation.completeness.text))
     if evaluation.protection:
         yield from _partitions(evaluation, listed=not tenants)
@@ -58,14 +58,14 @@ def health_tables(evaluation: Evaluation) -> Iterator[Any]:
     yield verdict
 
 
-def _reasons(title: str, reasons: list[Reason], tenants: int) -> Table:
+def _findings(title: str, findings: list[Finding], tenants: int) -> Table:
     """Return a table of findings; ``tenants`` is the number of many tenants, else 0."""
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
-    for kind, findings in group_kinds(reasons):
-        grouped = tenants and len(findings) > MAX_IN_FULL
-        texts = [Text(sanitize(text)) for text in ([kind_text(findings, tenants)] if grouped else map(_line, findings))]
+    for kind, of_kind in group_kinds(findings):
+        grouped = tenants and len(of_kind) > MAX_IN_FULL
+        texts = [Text(sanitize(text)) for text in ([kind_text(of_kind, tenants)] if grouped else map(_line, of_kind))]
         # The action follows the last finding of a kind.
-        texts[-1].append(f"\n> {findings[0].action}", "dim")
+        texts[-1].append(f"\n> {of_kind[0].action}", "dim")
         for text in texts:
             table.add_row(Text(kind.replace("_", " "), SEVERITY_COLOURS[title.lower()]), text)
     table.columns[0].no_wrap = True
@@ -73,7 +73,7 @@ def _reasons(title: str, reasons: list[Reason], tenants: int) -> Table:
     return table
 
 
-def _line(finding: Reason) -> str:
+def _line(finding: Finding) -> str:
     partition = partition_label(finding.tenant, finding.location, finding.service_name)
     return f"{partition}: {finding.explained}" if partition else finding.explained
 
@@ -81,7 +81,9 @@ def _line(finding: Reason) -> str:
 def _partitions(evaluation: Evaluation, *, listed: bool) -> Iterator[Any]:
     """Yield a table of the partitions without a finding of their own, if ``listed``, and the number of the rest."""
     rows = evaluation.protection
-    explained = {(reason.kind, reason.tenant, reason.location, reason.object_type) for reason in evaluation.reasons}
+    explained = {
+        (finding.kind, finding.tenant, finding.location, finding.object_type) for finding in evaluation.findings
+    }
     unlisted = [row for row in rows if row["status"] not in FOLDED]
     shown = [row for row in unlisted if listed and _key(row) not in explained]
     table = Table("Status", "Partition", "Last success", "Age", "Failed", "Open", box=SIMPLE, padding=(0, 1, 0, 0))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from m365_jobs.health.evaluate import Evaluation
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.finding import Finding
 from m365_jobs.text import format_count
 
 MAX_IN_FULL = 3
@@ -20,19 +20,19 @@ MAX_WARNED_TENANTS = 10
 def evaluated_tenants(evaluation: Evaluation) -> frozenset[str]:
     """Return the tenants that an evaluation has a partition or a finding of."""
     in_rows = {row["tenant"] for row in evaluation.protection}
-    return frozenset(in_rows | {reason.tenant for reason in evaluation.reasons if reason.tenant})
+    return frozenset(in_rows | {finding.tenant for finding in evaluation.findings if finding.tenant})
 
 
-def group_kinds(reasons: Iterable[Reason]) -> Iterator[tuple[str, list[Reason]]]:
+def group_kinds(findings: Iterable[Finding]) -> Iterator[tuple[str, list[Finding]]]:
     """Yield the kinds of findings in the order of severity, each with its findings."""
-    for kind, findings in groupby(reasons, lambda reason: reason.kind):
-        yield kind, list(findings)
+    for kind, of_kind in groupby(findings, lambda finding: finding.kind):
+        yield kind, list(of_kind)
 
 
-def kind_text(findings: Sequence[Reason], tenants: int) -> str:
+def kind_text(findings: Sequence[Finding], tenants: int) -> str:
     """Return the number of findings of a kind and its tenants, the most affected first; ``tenants`` is their total."""
-    counts = Counter(reason.tenant or "" for reason in findings)
-    what = format_count(len(findings), "service" if all(reason.service_name for reason in findings) else "finding")
+    counts = Counter(finding.tenant or "" for finding in findings)
+    what = format_count(len(findings), "service" if all(finding.service_name for finding in findings) else "finding")
     if len(counts) == tenants:
         return f"{what} of all {format_count(tenants, 'tenant')}"
     worst_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -45,8 +45,8 @@ def kind_text(findings: Sequence[Reason], tenants: int) -> str:
 def affected_text(evaluation: Evaluation) -> str:
     """Return how many tenants have problems, and how many have warnings only."""
     tenants = evaluated_tenants(evaluation)
-    unhealthy = {reason.tenant for reason in evaluation.problems} & tenants
-    warned = ({reason.tenant for reason in evaluation.warnings} & tenants) - unhealthy
+    unhealthy = {finding.tenant for finding in evaluation.problems} & tenants
+    warned = ({finding.tenant for finding in evaluation.warnings} & tenants) - unhealthy
     return (
         f"Tenants with problems: {len(unhealthy):,} of {len(tenants):,}; with warnings only: {len(warned):,}. "
         "For services and causes: --tenant NAME, or --format json."

@@ -14,8 +14,8 @@ from m365_jobs.cli.tables.alerts import undelivered_lines
 from m365_jobs.cli.tables.partition import wrap_partition
 from m365_jobs.config.tenants import MANY_TENANTS
 from m365_jobs.health.failed_companions import failure_lines
+from m365_jobs.health.finding import partition_label
 from m365_jobs.health.protection import unknown_service_reason
-from m365_jobs.health.reasons import partition_label
 from m365_jobs.health.status import Row, WarehouseStatus
 from m365_jobs.text import format_count, format_duration, lies_ahead, sanitize
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from m365_jobs.health.alerts.models import Alert, Delivery, iso_time
 from m365_jobs.health.alerts.store import read_open_alerts
-from m365_jobs.health.reasons import RANKS
+from m365_jobs.health.finding import RANKS
 from m365_jobs.warehouse.target import Target
 
 

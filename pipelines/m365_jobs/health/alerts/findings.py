@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from m365_jobs.health.alerts.models import AlertFinding
 from m365_jobs.health.evaluate import Evaluation
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.finding import Finding
 
 MAX_MERGED_TEXTS = 5
 """Number of texts that an alert of several findings shows."""
@@ -20,23 +20,23 @@ def findings_of(evaluation: Evaluation) -> list[AlertFinding]:
     """Return one finding for each alert id. Findings with the same id are merged: three slow jobs are one alert."""
     protection = {(row["tenant"], row["location"], row["object_type"]): row for row in evaluation.protection}
     groups: dict[str, list[AlertFinding]] = {}
-    for finding in _alert_findings(evaluation.reasons, protection):
+    for finding in _alert_findings(evaluation.findings, protection):
         groups.setdefault(finding.alert_id, []).append(finding)
     return [_merge(group) for group in groups.values()]
 
 
-def _alert_findings(reasons: list[Reason], protection: dict[PartitionKey, dict[str, Any]]) -> Iterator[AlertFinding]:
-    """Yield a finding for each reason; its measure is that of its check in ``protection_status``, else 1."""
-    for reason in reasons:
-        row = protection.get((reason.tenant, reason.location, reason.object_type), {})
-        measure = row.get(reason.check.measure) or 1
+def _alert_findings(findings: list[Finding], protection: dict[PartitionKey, dict[str, Any]]) -> Iterator[AlertFinding]:
+    """Yield each finding as that of an alert; its measure is that of its check in ``protection_status``, else 1."""
+    for finding in findings:
+        row = protection.get((finding.tenant, finding.location, finding.object_type), {})
+        measure = row.get(finding.check.measure) or 1
         yield AlertFinding(
-            reason.kind,
-            reason.severity,
-            reason.tenant,
-            reason.location,
-            reason.object_type,
-            reason.with_service(reason.explained),
+            finding.kind,
+            finding.severity,
+            finding.tenant,
+            finding.location,
+            finding.object_type,
+            finding.with_service(finding.explained),
             float(measure),
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from m365_jobs.health.reasons import partition_label
+from m365_jobs.health.finding import partition_label
 
 
 class EventKind(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from m365_jobs.health.alerts.models import Event, EventKind
-from m365_jobs.health.reasons import action_of
+from m365_jobs.health.finding import action_of
 from m365_jobs.text import format_count, shorten
 from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from m365_jobs.health.alerts.models import Event, EventKind, iso_time
 from m365_jobs.health.channels.webhook import Webhook
-from m365_jobs.health.reasons import action_of
+from m365_jobs.health.finding import action_of
 
 ACTIONS = {EventKind.opened: "create", EventKind.worse: "update", EventKind.closed: "resolve"}
 """Kind of event to the action of the ticket."""

@@ -20,7 +20,7 @@ from avepoint_m365.exceptions import ConfigurationError
 from m365_jobs.health.alerts.models import Alert, Event, iso_time
 from m365_jobs.health.channels.base import Channel, ChannelSettings, Setting
 from m365_jobs.health.channels.http import check_url, post
-from m365_jobs.health.reasons import action_of
+from m365_jobs.health.finding import action_of
 
 SECRET_PREFIX = "whsec_"
 """Prefix of a signing key in base64, as in Standard Webhooks."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from m365_jobs.health.checks import PROBLEM, WARNING
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.finding import Finding
 from m365_jobs.reports import labels
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
@@ -17,7 +17,7 @@ from m365_jobs.text import format_count
 class ShownFinding:
     """Describe a problem or warning on a page."""
 
-    reason: Reason
+    finding: Finding
     tone: str
     sign: str
     word: str
@@ -29,15 +29,15 @@ class ShownFinding:
 
 
 def _findings(page: Page, severity: str) -> list[ShownFinding]:
-    return [_finding(page, reason) for reason in page.reasons if reason.severity == severity]
+    return [_finding(page, finding) for finding in page.findings if finding.severity == severity]
 
 
-def _finding(page: Page, reason: Reason) -> ShownFinding:
-    kind = reason.kind
-    status = labels.finding_label(kind, reason.severity)
-    place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.service_name}
-    link = page.jobs_link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
-    return ShownFinding(reason, status.tone, status.sign, status.text, page.partition(place), link)
+def _finding(page: Page, finding: Finding) -> ShownFinding:
+    kind = finding.kind
+    status = labels.finding_label(kind, finding.severity)
+    place = {"tenant": finding.tenant, "location": finding.location, "object_type": finding.service_name}
+    link = page.jobs_link(finding.tenant, finding.location, finding.object_type) if finding.object_type else None
+    return ShownFinding(finding, status.tone, status.sign, status.text, page.partition(place), link)
 
 
 def problems(page: Page) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def warnings(page: Page) -> dict[str, Any] | None:
     findings = _findings(page, WARNING)
     groups: dict[tuple[str, str], list[ShownFinding]] = {}
     for finding in findings:
-        groups.setdefault((finding.word, finding.reason.explained), []).append(finding)
+        groups.setdefault((finding.word, finding.finding.explained), []).append(finding)
     summary = format_count(len(findings), "warning")
     return {"groups": list(groups.values()), "summary": summary} if findings else None
 

@@ -66,7 +66,7 @@ SORTS: dict[str, tuple[str, Callable[[TenantRow], str | float]]] = {
 
 def tenant_rows(page: Page) -> list[TenantRow]:
     """Return the tenants, the worst first unless the page has another order."""
-    problems, warnings = (Counter(reason.tenant for reason in reasons) for reasons in (page.problems, page.warnings))
+    problems, warnings = (Counter(item.tenant for item in findings) for findings in (page.problems, page.warnings))
     loads = {row["tenant"]: row for row in page.rows(read_loads)}
     statuses: dict[str, Counter[str]] = defaultdict(Counter)
     for row in page.protection:

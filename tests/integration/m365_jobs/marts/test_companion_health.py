@@ -8,7 +8,7 @@ import pytest
 from m365_jobs import marts
 from m365_jobs.config.protection import Protection
 from m365_jobs.health.checks import CHECKS
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.finding import Finding
 from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -25,13 +25,13 @@ KINDS = {
 }
 
 
-def reasons_by_kind(pipeline: dlt.Pipeline) -> dict[str, list[Reason]]:
-    kinds: dict[str, list[Reason]] = {}
+def findings_by_kind(pipeline: dlt.Pipeline) -> dict[str, list[Finding]]:
+    kinds: dict[str, list[Finding]] = {}
     with open_scope(pipeline) as scope:
         protection = [row | {"was": row["status"]} for row in scope.rows("SELECT * FROM protection_status AS p")]
-        for reason in run_checks(scope, history_begins(scope), protection):
-            if reason.kind in KINDS:
-                kinds.setdefault(reason.kind, []).append(reason)
+        for finding in run_checks(scope, history_begins(scope), protection):
+            if finding.kind in KINDS:
+                kinds.setdefault(finding.kind, []).append(finding)
     return kinds
 
 
@@ -46,7 +46,7 @@ def load(pipeline: dlt.Pipeline, jobs: tuple[Job, ...] = (), **tables: Any) -> N
 
 def test_there_is_no_finding_if_all_is_well_or_unknown(pipeline: dlt.Pipeline) -> None:
     load(pipeline, license_consumption=[snapshot()])
-    assert reasons_by_kind(pipeline) == {}
+    assert findings_by_kind(pipeline) == {}
 
 
 def test_each_kind_of_finding_is_reported_as_text(pipeline: dlt.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +75,8 @@ def test_each_kind_of_finding_is_reported_as_text(pipeline: dlt.Pipeline, monkey
             for at in (72.01, 24.01)
         ],
     )
-    reasons = reasons_by_kind(pipeline)
-    assert {kind: [(item.object_type, item.text) for item in some] for kind, some in reasons.items()} == {
+    findings = findings_by_kind(pipeline)
+    assert {kind: [(item.object_type, item.text) for item in some] for kind, some in findings.items()} == {
         "out_of_policy": [
             (
                 None,
@@ -100,13 +100,13 @@ def test_each_kind_of_finding_is_reported_as_text(pipeline: dlt.Pipeline, monkey
         ],
         "restore_untested": [("exchange_online", "the last successful restore was 2025-02-13 06:00 UTC, 400 days ago")],
     }
-    assert {item.severity for some in reasons.values() for item in some if item.kind == "out_of_policy"} == {"problem"}
+    assert {item.severity for some in findings.values() for item in some if item.kind == "out_of_policy"} == {"problem"}
     assert {check.kind for check in CHECKS} >= KINDS
 
 
 def test_a_policy_that_ends_soon_is_a_warning_and_untested_restores_are_off_by_default(pipeline: dlt.Pipeline) -> None:
     load(pipeline, license_consumption=[snapshot(out_of_policy_at=NOW + timedelta(days=10))])
-    assert {kind: some[0].text for kind, some in reasons_by_kind(pipeline).items()} == {
+    assert {kind: some[0].text for kind, some in findings_by_kind(pipeline).items()} == {
         "license_nearly_used": "400 of 500 seats in use; 1,000 of 2,000 GB in use; "
         "the policy ends on 2026-03-30 06:00 UTC"
     }
@@ -115,9 +115,9 @@ def test_a_policy_that_ends_soon_is_a_warning_and_untested_restores_are_off_by_d
 def test_a_response_without_the_policy_does_not_end_what_an_earlier_one_said(pipeline: dlt.Pipeline) -> None:
     yesterday = {"id": "yesterday", "day": (NOW - timedelta(days=1)).date(), "snapshot_at": ago(24)}
     load(pipeline, license_consumption=[snapshot(), snapshot(out_of_policy_at=ago(30), **yesterday)])
-    assert set(reasons_by_kind(pipeline)) == {"out_of_policy"}
+    assert set(findings_by_kind(pipeline)) == {"out_of_policy"}
     load(pipeline, license_consumption=[snapshot(out_of_policy_time_raw=0)])
-    assert reasons_by_kind(pipeline) == {}
+    assert findings_by_kind(pipeline) == {}
 
 
 FOUR = [0, 360, 720, 1080]
@@ -137,7 +137,7 @@ def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ..
     rows = companions(schedule("exchange_online", FOUR, ago(24 * 10)), companion_loads=[loaded_schedule()])
     Rows([*ran, *jobs], [Read()], rows).load(pipeline)
     marts.update_views(pipeline, Protection())
-    return [(result.severity, result.text) for result in reasons_by_kind(pipeline).get("missed_backup", [])]
+    return [(result.severity, result.text) for result in findings_by_kind(pipeline).get("missed_backup", [])]
 
 
 def test_a_missed_backup_is_a_warning_although_the_next_backup_ran(pipeline: dlt.Pipeline) -> None:

@@ -128,7 +128,7 @@ def test_findings_of_a_service_that_is_no_object_type_name_it(pipeline: dlt.Pipe
     ).load(pipeline)
     marts.update_views(pipeline, Protection())
     page = page_of(pipeline, Filter(("contoso",)))
-    shown = [(item.title, item.reason.kind) for group in (warnings(page) or {})["groups"] for item in group]
+    shown = [(item.title, item.finding.kind) for group in (warnings(page) or {})["groups"] for item in group]
     places = ["Private Channel", "Public Folder Metadata", "unknown service"]
     expected = [*((name, "unusual_activity") for name in places), ("Shared Channel", "retention_shortened")]
     assert shown == expected

@@ -9,7 +9,7 @@ from m365_jobs.marts.catalog import questions
 
 from tests.integration.m365_jobs.marts import companion_truth, truth
 from tests.integration.m365_jobs.marts.rows import Job, Read, Rows, ago
-from tests.integration.m365_jobs.marts.test_companion_health import reasons_by_kind
+from tests.integration.m365_jobs.marts.test_companion_health import findings_by_kind
 from tests.integration.m365_jobs.marts.test_companion_marts import DAY, companions, read_schedule, schedule
 from tests.integration.m365_jobs.marts.test_context_sections import shown
 from tests.integration.m365_jobs.marts.test_numbers import content, plain
@@ -50,7 +50,7 @@ def test_a_schedule_that_was_read_within_30_days_counts(pipeline: dlt.Pipeline) 
     assert content(pipeline, "schedule_compliance") == plain(companion_truth.schedule_compliance(rows))
     counts = days_of(pipeline)["contoso"]
     assert (len(counts), sum(missed for _, missed in counts)) == (60, 3)
-    assert [item.text for item in reasons_by_kind(pipeline)["missed_backup"]] == [
+    assert [item.text for item in findings_by_kind(pipeline)["missed_backup"]] == [
         "1 of 4 scheduled backups since 2026-03-17 did not start in time, the last on 2026-03-18"
     ]
     assert [row[6] for row in content(pipeline, "recovery_point")] == [24.0]
@@ -65,7 +65,7 @@ def test_after_30_days_without_a_read_nothing_is_expected_or_missed(pipeline: dl
     counts = days_of(pipeline)["contoso"]
     assert (len(counts), sum(missed for _, missed in counts)) == (50, 2)
     assert max(row[3] for row in content(pipeline, "schedule_compliance")) == ago(DAY * 10).date()
-    assert reasons_by_kind(pipeline) == {}
+    assert findings_by_kind(pipeline) == {}
     assert [row[6] for row in content(pipeline, "recovery_point")] == [None]
     status = content(pipeline, "protection_status")
     assert status == plain(truth.protection_status(rows, Protection()))

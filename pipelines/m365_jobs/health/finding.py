@@ -10,7 +10,7 @@ from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 RANKS = {check.kind: rank for rank, check in enumerate(CHECKS)}
 
 
-class Reason(NamedTuple):
+class Finding(NamedTuple):
     """Describe a finding. ``about`` identifies it among those of its kind in its partition."""
 
     kind: str
