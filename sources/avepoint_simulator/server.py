@@ -15,12 +15,14 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
+from avepoint_simulator.behavior import ServerBehavior
 from avepoint_simulator.companions import PATHS, PERMISSION, Companions
 from avepoint_simulator.faults import Answer, Asked, Drift, Fault
 from avepoint_simulator.http import HttpRequest, Server
-from avepoint_simulator.jobs_api import GENERATIONS, JobsApi
+from avepoint_simulator.jobs_api import GENERATIONS, JobsApi, error_answer
 from avepoint_simulator.parameters import RefusedParameterError
-from avepoint_simulator.response_format import envelope
+from avepoint_simulator.response_format import Dialect, envelope
+from avepoint_simulator.tenant import World
 from avepoint_simulator.tokens import Tokens, assertion_holds
 
 JOBS_SCOPE = PERMISSION + "jobInfo.read.all"
@@ -29,8 +31,14 @@ TOKEN_PATH = "/connect/token"
 
 
 @dataclass
-class Simulator(JobsApi):
+class Simulator:
     """Serve one world. Use it as a context manager; it listens at ``base_url`` and ``token_url``."""
+
+    world: World
+    dialect: Dialect = field(default_factory=Dialect)
+    behavior: ServerBehavior = field(default_factory=ServerBehavior)
+    generations: tuple[int, ...] = (1, 2)
+    """The generations of the jobs endpoint that the server has."""
 
     latency: float = 0.0
     """The least number of seconds of each API request."""
@@ -65,7 +73,8 @@ class Simulator(JobsApi):
     """The most API requests that were in flight at the same time."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        self.jobs = JobsApi(self)
+        self._lock = threading.Lock()
         self._tokens = Tokens()
         self._assertions: set[str] = set()
         self._in_flight = 0
@@ -100,9 +109,7 @@ class Simulator(JobsApi):
 
     def warm(self) -> None:
         """Encode the jobs that have ended, so that the first page is as fast as any other."""
-        self._page(1, "", {"pagesize": "1", "pageindex": str(self.dialect.first_page)})
-        for job in self.world.visible():
-            self._shown(job)
+        self.jobs.warm()
 
     def respond(self, request: HttpRequest) -> Answer:
         """Answer a request, to the API or for a token."""
@@ -118,7 +125,7 @@ class Simulator(JobsApi):
         if path == TOKEN_PATH and request.method == "POST":
             return self.token(dict(parse_qsl(request.body.decode())))
         if path == TOKEN_PATH or request.method != "GET":
-            return self.error(405)
+            return self._error(405)
         return self.api(path, dict(parse_qsl(query)), request.headers.get("authorization", ""))
 
     def token(self, form: dict[str, str]) -> Answer:
@@ -163,25 +170,28 @@ class Simulator(JobsApi):
     def _refusal(self, asked: Asked, authorization: str) -> Answer | None:
         scope = self._tokens.scope(authorization)
         if scope is None:
-            return self.error(401)
+            return self._error(401)
         if self.fault and (answer := self.fault(asked)):
             return answer
         if scope != PATHS.get(asked.path, JOBS_SCOPE):
-            return self.error(403)
+            return self._error(403)
         if self.per_second and self._over_the_limit(self.per_second):
             forms = {"seconds": "1", "date": formatdate(time.time() + 1, usegmt=True)}
             headers = {"Retry-After": forms[self.retry_after]} if self.retry_after else {}
-            return replace(self.error(429), headers=headers)
+            return replace(self._error(429), headers=headers)
         return None
 
     def _spoil(self, fault: Answer, regular: Callable[[], Answer]) -> Answer:
         """Return the response of a fault, with status and body of the regular response if it has none."""
         if fault.status >= 400 and fault.body is None:
-            return replace(fault, body=self.error(fault.status).body)
+            return replace(fault, body=self._error(fault.status).body)
         if fault.status or (fault.drop and fault.keep is None):
             return fault
         answer = regular()
         return replace(fault, status=answer.status, body=answer.body, headers=answer.headers | fault.headers)
+
+    def _error(self, status: int, text: str = "", name: str = "") -> Answer:
+        return error_answer(self.dialect, status, text, name)
 
     def _over_the_limit(self, limit: float) -> bool:
         now = time.monotonic()
@@ -194,15 +204,15 @@ class Simulator(JobsApi):
         return over
 
     def _answer(self, asked: Asked) -> Answer:
-        return self._companion(asked.path, asked.params) if asked.path in PATHS else self.answer_jobs(asked)
+        return self._companion(asked.path, asked.params) if asked.path in PATHS else self.jobs.answer_jobs(asked)
 
     def _companion(self, path: str, params: dict[str, str]) -> Answer:
         if not self.companions.serves(path):
-            return self.error(404)
+            return self._error(404)
         try:
             data = self.companions.data(path, params, self.world.now)
         except RefusedParameterError as error:
-            return self.error(400, str(error), error.name)
+            return self._error(400, str(error), error.name)
         return Answer(200, self.dialect.spell(envelope(data, {})))
 
     def _date(self) -> datetime | None:

@@ -33,7 +33,7 @@ def change_rows(tenant: Tenant, change: Change) -> None:
     def answer(asked: Asked) -> Answer | None:
         if asked.path != "/backup/m365/jobs":
             return None
-        answer = tenant.simulator.answer_jobs(asked)
+        answer = tenant.simulator.jobs.answer_jobs(asked)
         return Answer(200, answer.body | {"jobs": [job | change(job) for job in map(json.loads, answer.body["jobs"])]})
 
     tenant.simulator.fault = answer

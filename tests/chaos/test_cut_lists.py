@@ -24,7 +24,7 @@ def cut_lists(tenant: Tenant, limit: int = LIMIT) -> None:
             return None
         if int(asked.params.get("pageindex", 0)) > 1:
             return Answer(200, {"jobs": [], "nextLink": "", "totalNumber": 0})
-        answer = server.answer_jobs(asked)
+        answer = server.jobs.answer_jobs(asked)
         return Answer(200, answer.body | {"nextLink": ""})
 
     server.fault = answer

@@ -65,7 +65,7 @@ def test_a_link_to_elsewhere_is_not_followed(tenant: Tenant, reached: set[tuple[
     def first_page_links_elsewhere(asked: Asked) -> Answer | None:
         if asked.path != "/backup/m365/jobs" or "pageindex" in asked.params:
             return None
-        answer = server.answer_jobs(asked)
+        answer = server.jobs.answer_jobs(asked)
         return Answer(200, answer.body | {"nextLink": link})
 
     server.fault = first_page_links_elsewhere
@@ -118,7 +118,7 @@ def test_a_wrong_total_loses_no_job(tenant: Tenant, total: Any) -> None:
         tenant.put(f"FB{number:02}", -number - 1, -number - 0.5)
     server = tenant.simulator
     server.fault = lambda asked: Answer(
-        200, server.answer_jobs(asked).body | {"totalNumber": total, "totalCount": total}
+        200, server.jobs.answer_jobs(asked).body | {"totalNumber": total, "totalCount": total}
     )
     tenant.load(page_size=5, exit_code=None)
     assert tenant.agrees()

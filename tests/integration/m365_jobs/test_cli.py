@@ -65,7 +65,7 @@ def test_a_second_load_counts_new_changed_and_unchanged_jobs(simulator: Simulato
 
 
 def test_a_partition_that_stays_incomplete_exits_3_and_is_named(simulator: Simulator, new_user: NewUser) -> None:
-    user, server_page = new_user(simulator), simulator._page
+    user, server_page = new_user(simulator), simulator.jobs.page
 
     def short(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
@@ -73,17 +73,17 @@ def test_a_partition_that_stays_incomplete_exits_3_and_is_named(simulator: Simul
             answer.body["jobs"].pop()
         return answer
 
-    simulator._page = short  # type: ignore[method-assign]
+    simulator.jobs.page = short  # type: ignore[method-assign]
     assert "Not proved complete: teams: " in user.run("load", code=3).stderr
     assert user.query("SELECT status FROM load_runs") == [("incomplete",)]
     assert user.query("SELECT DISTINCT object_type FROM load_audit WHERE NOT complete") == [("teams",)]
-    simulator._page = server_page  # type: ignore[method-assign]
+    simulator.jobs.page = server_page  # type: ignore[method-assign]
     user.run("load")
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
 
 
 def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Simulator, new_user: NewUser) -> None:
-    user, server_page = new_user(simulator), simulator._page
+    user, server_page = new_user(simulator), simulator.jobs.page
 
     def unsure(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
@@ -91,7 +91,7 @@ def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Si
             answer.body["errors"] = [{"message": "EUR is down"}]
         return answer
 
-    simulator._page = unsure  # type: ignore[method-assign]
+    simulator.jobs.page = unsure  # type: ignore[method-assign]
     user.run("load", code=3)
     assert user.query("SELECT object_type, job_type FROM load_audit WHERE NOT complete") == [("teams", None)]
     partitions = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
@@ -307,12 +307,12 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(new_user: N
 
 def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(new_user: NewUser) -> None:
     with serving(job("teams", None), job("teams", 3)) as simulator:
-        user, shown = new_user(simulator), simulator._shown
+        user, shown = new_user(simulator), simulator.jobs.shown
 
         def without_start(job: SimulatedJob) -> bytes:
             return re.sub(rb'"startTime":"[^"]+"', b'"startTime":""' if job.finish is None else rb"\g<0>", shown(job))
 
-        simulator._shown = without_start  # type: ignore[method-assign]
+        simulator.jobs.shown = without_start  # type: ignore[method-assign]
         user.run("load")
         assert user.query("SELECT count(*) FROM jobs WHERE start_time IS NULL") == [(1,)]
         (row,) = [row for row in map(str.split, user.run("status").stdout.splitlines()) if row[:1] == ["teams"]]

@@ -98,7 +98,7 @@ def broken() -> tuple[list[SimulatedJob], dict[str, str]]:
 
 def short(simulator: Simulator, object_type: str, missing: int = 1) -> None:
     """Make the server leave out jobs from each list of a service."""
-    page = simulator._page
+    page = simulator.jobs.page
 
     def answer(generation: int, path: str, params: dict[str, str]) -> Answer:
         result = page(generation, path, params)
@@ -106,7 +106,7 @@ def short(simulator: Simulator, object_type: str, missing: int = 1) -> None:
             del result.body["jobs"][-missing:]
         return result
 
-    simulator._page = answer  # type: ignore[method-assign]
+    simulator.jobs.page = answer  # type: ignore[method-assign]
 
 
 def short_of_news(simulator: Simulator, service: str, hours: float = 1) -> None:
@@ -348,15 +348,15 @@ def test_a_failed_last_load_is_reported_until_a_load_succeeds(duckdb: Warehouse)
 def test_an_incomplete_partition_is_reported_until_a_load_proves_it_complete(duckdb: Warehouse) -> None:
     with serving(*protected("public_folder", "teams"), job("public_folder", 400), job("teams", 400)) as simulator:
         until = simulator.world.now - timedelta(days=14)
-        page = simulator._page
+        page = simulator.jobs.page
         short(simulator, "6")
         assert duckdb.load(simulator).incomplete
-        simulator._page = page  # type: ignore[method-assign]
+        simulator.jobs.page = page  # type: ignore[method-assign]
         assert not duckdb.load(simulator, until - timedelta(days=7), until).incomplete
         assert findings(evaluate(duckdb.pipeline())) == [("stale", None), ("incomplete", "public_folder")]
         short_of_news(simulator, "public_folder", 15 * 24)
         assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
-        simulator._page = page  # type: ignore[method-assign]
+        simulator.jobs.page = page  # type: ignore[method-assign]
         assert not duckdb.load(simulator).incomplete
         assert findings(evaluate(duckdb.pipeline())) == []
         short_of_news(simulator, "public_folder", 15 * 24)

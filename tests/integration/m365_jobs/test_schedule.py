@@ -95,14 +95,14 @@ def test_the_systemd_service_loads_the_same_as_a_manual_load(user: Cli, simulato
 def test_systemd_treats_an_incomplete_load_as_a_success(user: Cli, simulator: Simulator, tmp_path: Path) -> None:
     text = printed(user, "systemd")
     keep_variables(user, text)
-    server_page = simulator._page
+    server_page = simulator.jobs.page
 
     def short(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
         answer.body.update({key: 10_000 for key in answer.body if key.startswith("total")})
         return answer
 
-    simulator._page = short  # type: ignore[method-assign]
+    simulator.jobs.page = short  # type: ignore[method-assign]
     service = unit(units(text, tmp_path)["service"])
     assert as_systemd_runs(service).returncode == int(service["Service"]["SuccessExitStatus"]) == 3
 

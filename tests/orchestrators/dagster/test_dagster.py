@@ -118,7 +118,7 @@ def test_a_tenant_is_a_partition_and_its_load_says_what_it_did(
 def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
     user: Cli, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
-    server_page = simulator._page
+    server_page = simulator.jobs.page
 
     def wrong(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
@@ -128,7 +128,7 @@ def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
         answer.body["jobs"] = [json.dumps(job).encode() for job in jobs]
         return answer
 
-    simulator._page = wrong  # type: ignore[method-assign]
+    simulator.jobs.page = wrong  # type: ignore[method-assign]
     result = checks(run(instance, "contoso", JOBS, RECORDS))
     assert result["complete"][:2] == (False, "WARN")
     assert any("10000 reported" in text for text in result["complete"][2])
@@ -217,7 +217,7 @@ def test_a_past_day_that_is_not_proved_complete_fails_and_is_tried_again(
 ) -> None:
     days = [(NOW - timedelta(days=number)).date() for number in (5, 4, 3)]
     keys = [dg.MultiPartitionKey({"day": str(day), "tenant": "contoso"}) for day in days]
-    server_page = simulator._page
+    server_page = simulator.jobs.page
     refused = False
 
     def short(generation: int, path: str, params: dict[str, str]) -> Answer:
@@ -226,7 +226,7 @@ def test_a_past_day_that_is_not_proved_complete_fails_and_is_tried_again(
             answer.body.update({key: 10_000 for key in answer.body if key.startswith("total")})
         return answer
 
-    simulator._page = short  # type: ignore[method-assign]
+    simulator.jobs.page = short  # type: ignore[method-assign]
     run(instance, keys[0], BY_DAY)
     refused = True
     done = run(instance, keys[1], BY_DAY, fine=False, retries=dg.RetryPolicy(max_retries=1))
