@@ -16,6 +16,7 @@ from m365_jobs.reports.billing import csv_value
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import PartitionKey, Row, partition_key
 from m365_jobs.reports.paper import TITLE, paper_css
+from m365_jobs.reports.sections.retention import CHANGE_COLUMNS, change_cells
 from m365_jobs.text import singular_period
 
 SCHEDULE_COLUMNS = ("scheduled", "ran", "met", "missed", "skipped")
@@ -104,7 +105,7 @@ def audit_csv(audit: Audit) -> str:
             **{name: service.restores.get(name) for name in RESTORE_COLUMNS},
             "retention_period": service.retention.get("retention_period"),
             "retention_days": service.retention.get("retention_days"),
-            "settings_changes": "; ".join(_change_text(row, UTC) for row in service.changes),
+            "settings_changes": "; ".join(map(_change_text, service.changes)),
             "complete_until": service.completeness.get("complete_until"),
             "covers_period": service.completeness.get("covers_period"),
             "rows": audit.rows,
@@ -116,13 +117,13 @@ def audit_csv(audit: Audit) -> str:
     return text.getvalue()
 
 
-def _change_text(row: Row, zone: tzinfo) -> str:
-    """Return a change of a setting, with the time of the load that read it first."""
+def _change_text(row: Row) -> str:
+    """Return a change of a setting, with the time of the load that read it first (UTC)."""
     subject = " ".join(
         part for part in (row["setting"].replace("_", " "), row["service"], row["container_name"]) if part
     )
     values = singular_period(f"from {row['old_value'] or 'nothing'} to {row['new_value'] or 'nothing'}")
-    read_at = labels.time_label(row["changed_before"], zone)
+    read_at = labels.time_label(row["changed_before"], UTC)
     return f"{subject}: {row['change'].replace('_', ' ')} {values}, read first {read_at}"
 
 
@@ -167,7 +168,7 @@ TABLES = {
         "Retention in force at the end of the period",
         ("Tenant", "Location", "Level", "Service", "Container", "Kept for", "Read first"),
     ),
-    "changes": ("Changes of settings in the period", ("Tenant", "Location", "Change")),
+    "changes": ("Changes of settings in the period", ("Tenant", "Location", *CHANGE_COLUMNS)),
     "completeness": (
         "Completeness of the data",
         (*PARTITION_TITLES, "Proved complete until", "By the load of", "Covers the period"),
@@ -190,7 +191,7 @@ def _template_values(audit: Audit, zone: tzinfo) -> dict[str, Any]:
         "restores": _restore_cells(services, zone),
         "retention": (_retention_cells(row, zone) for row in sections["retention"]),
         "changes": (
-            [row["tenant"], labels.location_label(row["location"]), _change_text(row, zone)]
+            [row["tenant"], labels.location_label(row["location"]), *change_cells(row, zone)]
             for row in sections["changes"]
         ),
         "completeness": _completeness_cells(sections["completeness"], zone),
@@ -229,8 +230,8 @@ def _retention_cells(row: Row, zone: tzinfo) -> list[Any]:
     return [
         row["tenant"],
         labels.location_label(row["location"]),
-        row["level"],
-        row["service"] or "all services",
+        row["level"].capitalize(),
+        row["service"] or "All services",
         row["container_name"] or "",
         singular_period(row["retention_period"] or ""),
         labels.time_label(row["valid_from"], zone),

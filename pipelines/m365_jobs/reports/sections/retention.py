@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from m365_jobs.reports import labels
@@ -15,6 +15,8 @@ from m365_jobs.warehouse.tenant_scope import TenantScope
 
 MAX_ROWS = 100
 """Rows of either table at most."""
+
+CHANGE_COLUMNS = ("Read first", "Setting", "Service", "Change", "Before", "After")
 
 
 def read_retention(scope: TenantScope, query_range: QueryRange) -> list[Row]:
@@ -57,21 +59,21 @@ def retention_section(page: Page) -> dict[str, Any] | None:
         ]
         for row in rows
     ]
-    changes = [[labels.time_label(row["changed_before"], page.zone), *_change_cells(row)] for row in changed]
+    changes = [change_cells(row, page.zone) for row in changed]
     columns = ["Level", "Service", "Location", "Container", "Kept for"]
-    change_columns = ["Read first", "Setting", "Service", "Change", "Before", "After"]
     return {
         "table": HtmlTable("Retention in force", columns, cells),
-        "changes": HtmlTable(f"Changes of settings in {page.period}", change_columns, changes) if changes else None,
+        "changes": HtmlTable(f"Changes of settings in {page.period}", CHANGE_COLUMNS, changes) if changes else None,
         "summary": format_count(len(changes), "change") if changes else "no change",
     }
 
 
-def _change_cells(row: Row) -> list[str]:
-    """Return the cells of a change of a setting."""
+def change_cells(row: Row, zone: tzinfo) -> list[str]:
+    """Return the cells of a change of a setting under ``CHANGE_COLUMNS``."""
     service = " · ".join(part for part in (row["service"], row["container_name"]) if part)
     setting, change = (row[name].replace("_", " ") for name in ("setting", "change"))
     return [
+        labels.time_label(row["changed_before"], zone),
         setting,
         service or "All services",
         change,
