@@ -105,7 +105,8 @@ def link_parameters(link: str | None) -> Params:
     if not link:
         return {}
     try:
-        return dict(parse_qsl(urlsplit(link).query))
+        # A link may be escaped as for HTML; its parameters would get other names.
+        return dict(parse_qsl(urlsplit(link.replace("&amp;", "&")).query))
     except ValueError:
         return {}
 

@@ -57,6 +57,10 @@ class Pager:
     page_size: int
     uncut_size: int = 0
     """A page with fewer jobs was not cut to a limit: the server has sent a page of this size."""
+    totals_are_of_matches: bool = False
+    """Whether another list showed that the server's totals count all jobs of a selection, not those of a page."""
+    max_empty_pages: int = MAX_EMPTY_PAGES
+    """The most empty pages in a row whose links are followed."""
     seen_ids: set[str] = field(default_factory=set)
     pages: int = 0
     total_counts_matches: bool = False
@@ -126,12 +130,18 @@ class Pager:
 
         It does not end if the API counted more jobs and now sends no list at all: its search index may have failed.
         """
-        if not page.next_link or (self.total_counts_matches and not self.more_is_promised):
+        is_counted = self.total_counts_matches or (self.totals_are_of_matches and page.total is not None)
+        if not page.next_link or (is_counted and not self.more_is_promised):
             has_end = not page.without_list or len(self.seen_ids) >= self._promised
             self.ended = has_end and not page.announces_more
             return []
-        following = self._follow(page.next_link) if self._stale_pages <= MAX_EMPTY_PAGES else None
+        following = None if self.has_endless_links else self._follow(page.next_link)
         return [following] if following else []
+
+    @property
+    def has_endless_links(self) -> bool:
+        """Return whether the newest pages are empty, too many of them, each with a link to a further page."""
+        return not self._last.ids and self._stale_pages > self.max_empty_pages
 
     @property
     def more_is_promised(self) -> bool:
@@ -196,7 +206,7 @@ class Pager:
         if page.next_link == "":
             # Documented as "no further page". Only a page that may be full is doubted, by another request.
             self._end_was_announced = True
-            may_be_cut = len(page.ids) in USUAL_PAGE_SIZES and len(page.ids) >= self.uncut_size and page.total is None
+            may_be_cut = len(page.ids) in USUAL_PAGE_SIZES and len(page.ids) >= self.uncut_size
             return len(page.ids) < self.page_size and not may_be_cut
         return not page.next_link and len(page.ids) < self._largest_page
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from avepoint_m365.api.page import JobsPage
-from avepoint_m365.api.pagination import Pager
+from avepoint_m365.api.pagination import MAX_EMPTY_PAGES, Pager
 from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import (
     ApiError,
@@ -45,6 +45,10 @@ class PagingBehavior:
     """Whether the server refuses times, so that requests contain dates alone."""
     largest_page: int = 0
     """The most jobs that the server sent on one page, in this load or an earlier one."""
+    totals_are_of_matches: bool = False
+    """Whether a total exceeded the jobs of its page, so that totals count all jobs of a selection."""
+    max_empty_pages: int = MAX_EMPTY_PAGES
+    """The most empty pages in a row whose links are followed; few once the links of a list had no end."""
     longest_list: int | None = None
     """The most jobs that the server returns in one list, although more match; None if no such limit is known."""
     surpluses: list[tuple[int, Selection]] = field(default_factory=list)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from avepoint_m365.api.page import JobsPage
-from avepoint_m365.api.pagination import Pager
+from avepoint_m365.api.pagination import MAX_STALE_PAGES, Pager
+from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import (
     EndlessListError,
     EndpointMissingError,
@@ -107,7 +108,11 @@ class ListingReader:
         if self.paging.clock_lead is not None:
             filters = until_now(filters, self.paging.clock_lead)
         filters = in_whole_days(filters) if self.paging.whole_days else filters
-        return Pager(filters, self.paging.page_size, self.paging.largest_page)
+        return self._pager_of(filters, self.paging.page_size)
+
+    def _pager_of(self, filters: Params, page_size: int) -> Pager:
+        paging = self.paging
+        return Pager(filters, page_size, paging.largest_page, paging.totals_are_of_matches, paging.max_empty_pages)
 
     def _first_page(self, pager: Pager, listing: Listing) -> None:
         first = read_first_page(pager, self.pool.request_all, self.paging)
@@ -128,7 +133,7 @@ class ListingReader:
             jobs_before = len(listing.ids)
             if reads:
                 listing.error_kind = listing.detail = None
-                pager = Pager(pager.filters, self._page_size_of_reread(pager, reads), self.paging.largest_page)
+                pager = self._pager_of(pager.filters, self._page_size_of_reread(pager, reads))
                 self._first_page(pager, listing)
             moved = self._read_further_pages(pager, listing)
             if listing.complete and not moved:
@@ -188,6 +193,8 @@ class ListingReader:
                 self.paging.page_size_is_known, self.paging.page_size = True, pager.page_size
             # A page after the last may count only its own jobs, and some servers count on page one alone.
             totals += [page.info.total for page in pages if page.info.total]
+        if pager.has_endless_links:
+            self.paging.max_empty_pages = MAX_STALE_PAGES
         moved |= self._first_page_moved(pager, listing, first_page_ids, totals)
         _set_completeness(pager, listing, totals, moved)
         return moved
@@ -233,13 +240,15 @@ class ListingReader:
             pager.seen_ids |= ids
             pager.add(page.info, new_ids)
             self.paging.largest_page = max(self.paging.largest_page, len(page.info.ids))
+            self.paging.totals_are_of_matches |= (page.info.total or 0) > len(page.info.ids)
             listing.add([page])
         return overlaps
 
 
 def _set_completeness(pager: Pager, listing: Listing, totals: list[int | None], moved: bool) -> None:
     """Set ``total_scope`` and ``complete`` of a listing that was read to its end."""
-    matches = pager.total_counts_matches or pager.pages == 1
+    # A full page is doubted. If no further job follows, its total counted all of them.
+    matches = pager.total_counts_matches or pager.pages == 1 or totals[0] == len(pager.seen_ids)
     listing.total_scope = "absent"
     # A total below the number of jobs read counts something else, or stops counting. It proves nothing.
     if listing.reported_total is not None and len(pager.seen_ids) <= max(filter(None, totals), default=0):

@@ -196,6 +196,8 @@ class Reconciler:
     def _read_part(self, start: datetime, end: datetime, stored: int, result: Reconciled) -> bool | None:
         """Read a part of a period that differs and whose total is unknown: a full page may count itself alone."""
         listings = self._read(start, end)
+        if self._finds_cut_list(start, end, listings):
+            listings = self._read(start, end)
         result.listings += listings
         ids = set().union(*(listing.ids for listing in listings))
         complete = all(listing.complete for listing in listings)

@@ -94,6 +94,7 @@ class Server:
             "endless": f"https://host/jobs?pageIndex={follow}&pageSize={asked}",
             "token": f"?skipToken={follow}",
             "opaque": "b2gh==",
+            "escaped": f"/jobs?pageSize={asked}&amp;pageIndex={follow}",
             "circle": f"/jobs?pageIndex={base}&pageSize={asked}",
             "none": None,
         }[self.link]
@@ -158,6 +159,7 @@ def assert_all_is_there(listing: Listing, server: Server) -> None:
 @example(Server(137, 60, "required", "given", "absent", "index"), 500)
 @example(Server(137, 20, "0", "given", "absent", "token"), 500)
 @example(Server(137, 20, "0", "given", "absent", "none", dates_only=True), 500)
+@example(Server(137, 20, "0", "given", "absent", "escaped"), 500)
 def test_every_job_is_listed_with_each_spelling_of_paging(server: Server, page_size: int) -> None:
     # A promised page that is refused leaves the listing incomplete; another test covers that.
     if server.link == "endless" and server.beyond == "refused":
@@ -277,6 +279,34 @@ def test_empty_pages_with_a_link_to_another_page_are_followed() -> None:
     listing = read(Filtering(137, 20, total="absent"))
     assert numbers(listing) == [*range(20), *range(60, 137)]
     assert listing.complete
+
+
+class Linking(Server):
+    """Send a link to a further page with every page, even after the last one."""
+
+    def answer(self, params: Params) -> JobsPage:
+        page = super().answer(params)
+        following = int(params.get("pageIndex", "0")) + 1
+        return page._replace(info=page.info._replace(next_link=f"?pageIndex={following}"))
+
+
+@pytest.mark.parametrize("count", [3, 137])
+def test_links_after_the_end_are_not_followed_once_totals_are_known_to_count_all_jobs(count: int) -> None:
+    server = Linking(count, 20)
+    reader = reader_of(server)
+    assert_all_is_there(reader.read(SELECTION), server)
+    server.count = 0
+    server.asked.clear()
+    assert reader.read(SELECTION).complete
+    assert len(server.asked) == 1
+
+
+def test_endless_links_of_empty_pages_are_followed_for_one_listing_alone() -> None:
+    server = Linking(0, total="absent")
+    reader = reader_of(server)
+    listings = [reader.read(SELECTION), reader.read(SELECTION)]
+    assert not any(listing.complete for listing in listings)
+    assert [listing.requests > 100 for listing in listings] == [True, False]
 
 
 def test_an_empty_page_with_a_total_above_zero_is_not_complete() -> None:
@@ -464,7 +494,7 @@ def test_a_listing_that_lacks_jobs_is_read_again_with_pages_of_two_thirds(size: 
         (5, "matches", "matches"),
         (40, "matches", "matches"),
         (5, "page", "matches"),
-        (20, "page", "page"),
+        (20, "page", "matches"),
         (40, "page", "absent"),
         (1, "zero", "absent"),
         (5, "absent", "absent"),

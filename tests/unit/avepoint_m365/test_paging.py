@@ -122,7 +122,8 @@ def test_a_page_without_a_list_is_no_end_while_a_total_promised_more(without_lis
         (20, 0, None, True),
         (20, 20, None, True),
         (20, 21, None, False),
-        (20, 0, 20, False),
+        (20, 0, 20, True),
+        (20, 21, 20, False),
         (21, 0, None, False),
         (500, 600, None, True),
     ],
@@ -162,9 +163,11 @@ def test_a_link_to_a_page_of_more_digits_than_python_reads_is_followed_as_it_is(
     assert [params["pageIndex"] for params in pager.next()] == [number]
 
 
-def pager_after(*pages: PageInfo, first: str | None = None) -> tuple[Pager, list[Params]]:
+def pager_after(
+    *pages: PageInfo, first: str | None = None, max_empty_pages: int = pagination.MAX_EMPTY_PAGES
+) -> tuple[Pager, list[Params]]:
     """Return a pager that has read pages of ten jobs at most, and the requests that it sends next."""
-    pager = Pager({"objectType": "1"}, 10)
+    pager = Pager({"objectType": "1"}, 10, max_empty_pages=max_empty_pages)
     following = pager.first(first)
     for page in pages:
         new_ids = set(page.ids) - pager.seen_ids
@@ -212,11 +215,10 @@ def test_a_list_has_at_most_a_million_jobs(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-def test_links_of_empty_pages_are_followed_a_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pagination, "MAX_EMPTY_PAGES", 3)
+def test_links_of_empty_pages_are_followed_a_number_of_times() -> None:
     pages = [PageInfo([], None, f"?pageIndex={number}") for number in range(1, 5)]
-    assert [params["pageIndex"] for params in pager_after(*pages[:3])[1]] == ["3"]
-    assert pager_after(*pages)[1] == []
+    assert [params["pageIndex"] for params in pager_after(*pages[:3], max_empty_pages=3)[1]] == ["3"]
+    assert pager_after(*pages, max_empty_pages=3)[1] == []
 
 
 @pytest.mark.parametrize(("link", "ended"), [("", True), (None, False)])
