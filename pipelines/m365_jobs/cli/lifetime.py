@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
 from io import TextIOWrapper
 from types import FrameType
 
 from m365_jobs.errors.exceptions import HUNG_UP, INTERRUPTED, TERMINATED
-from m365_jobs.stderr import discard, write_stderr
+from m365_jobs.stderr import discard
 
 EXIT_CODES_OF_SIGNALS = {"SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
 """Signals that end the process as Ctrl+C does. Windows lacks SIGHUP."""
 
 _signal_name: str | None = None
-
-
-def run_process(main: Callable[[], None]) -> None:
-    """Run the command line, and end this process without freeing its objects.
-
-    Python frees each module and object at its end, which is 8 % of the instructions of ``import dlt``. Threads are
-    waited for and functions of ``atexit`` run as usual: what is registered first runs last. After an exception that
-    Python prints, the process ends as usual.
-    """
-    exit_code = 0
-
-    def leave() -> None:
-        write_stderr("")
-        os._exit(exit_code)
-
-    atexit.register(leave)
-    try:
-        main()
-    except SystemExit as end:
-        if isinstance(end.code, int):
-            exit_code = end.code
-        elif end.code is not None:
-            atexit.unregister(leave)
-        raise
-    except BaseException:
-        atexit.unregister(leave)
-        raise
 
 
 def prepare_streams() -> None:
