@@ -17,6 +17,7 @@ from avepoint_m365.exceptions import (
     BadResponseError,
     EndpointMissingError,
     MissingPermissionError,
+    RedirectedError,
     RefusedParametersError,
     RefusedTokenError,
     SourceError,
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 NOT_IN_USE = (
     EndpointMissingError,
+    RedirectedError,
     MissingPermissionError,
     RefusedTokenError,
     RefusedParametersError,
@@ -122,10 +124,13 @@ class WindowScanner:
                     raise
                 self._learn_limits(window, refusal)
                 continue
-            if scan.window.length > LONG_RANGE:
+            is_long = scan.window.length > LONG_RANGE
+            # A server that ignores all parameters ignores those of paging as well, and its list has no end.
+            has_no_end = any(not listing.complete and listing.error_kind is None for listing in scan.listings)
+            if is_long or has_no_end:
                 if self._client.spelling is ParameterSpelling.camel and self._detect_pascal_case(scan):
                     continue
-                if self._limits.longest is None and self._detect_longest_range(scan):
+                if is_long and self._limits.longest is None and self._detect_longest_range(scan):
                     continue
             return scan
 

@@ -79,6 +79,8 @@ def ranges() -> Iterator[Case]:
             yield Case("range", f"times in {case} case, default {default} days", SPREAD, steps=twice(behavior))
     behavior = behaves(parameter_case="pascal", default_range_days=1)
     yield Case("range", "all parameters in pascal case", SPREAD, steps=twice(behavior))
+    week = {"start_date": (NOW - timedelta(days=7)).isoformat()}
+    yield Case("range", "pascal case, a week", CROWD, week, twice(behaves(parameter_case="pascal")))
     moved = Step(hours=240, config={"start_date": (NOW + timedelta(days=7)).isoformat()})
     yield Case("range", "start_date moved forward", STREAM, steps=(Step(), moved))
     for ahead in (-72, 72, -20, 20):
