@@ -10,6 +10,7 @@ SourceError                       anything raised on purpose
 ├── InterruptedLoadError          the user or the caller cancelled the load
 └── ApiError                      the API failed, and repeating the request did not help
     ├── EndpointMissingError      404, 405, 410: this host has no such path
+    ├── RedirectedError           3xx: the path leads elsewhere
     ├── RefusedParametersError    400: a parameter is refused
     ├── GatewayTimeoutError       504: the request is too slow; ask for less
     ├── PageTooLargeError         a response larger than allowed; ask for less
@@ -87,6 +88,10 @@ class ApiError(SourceError):
 
 class EndpointMissingError(ApiError):
     """Report that this host lacks this path (404, 405 or 410)."""
+
+
+class RedirectedError(ApiError):
+    """Report a redirect, which is not followed: it could lead the token to another host."""
 
 
 class RefusedParametersError(ApiError):

@@ -21,10 +21,14 @@ from avepoint_m365.exceptions import (
     AuthenticationError,
     EndpointMissingError,
     MissingPermissionError,
+    RedirectedError,
     RefusedParametersError,
     SourceError,
 )
 from avepoint_m365.parse.raw import RawJobs
+
+NOT_SERVED = (EndpointMissingError, RedirectedError)
+"""Errors of a generation of the endpoint that a host lacks; a vendor may redirect its path to that of another."""
 
 
 class JobsClient:
@@ -142,10 +146,10 @@ class JobsClient:
         for version in self._versions.values():
             try:
                 return self._page(version, params)
-            except (EndpointMissingError, MissingPermissionError, AuthenticationError) as error:
+            except (*NOT_SERVED, MissingPermissionError, AuthenticationError) as error:
                 refusals.append(error)
         # A missing permission is the better explanation: the host has the path.
-        raise next((error for error in refusals if not isinstance(error, EndpointMissingError)), refusals[0])
+        raise next((error for error in refusals if not isinstance(error, NOT_SERVED)), refusals[0])
 
     def _page(self, version: EndpointVersion, params: Params) -> JobsPage:
         response, attempts = self._send(version.path, version.query(params, self.spelling), JOBS_SCOPE)

@@ -12,6 +12,7 @@ from avepoint_m365.exceptions import (
     EndpointMissingError,
     GatewayTimeoutError,
     MissingPermissionError,
+    RedirectedError,
     RefusedParametersError,
     RefusedTokenError,
     SourceError,
@@ -57,7 +58,7 @@ def failure(status: int, body: object, request: str, scope: str, version: Endpoi
     if status == 504:
         return GatewayTimeoutError(f"{text} The request took too long: lower page_size or try again later.")
     if 300 <= status < 400:
-        return ApiError(f"{text} Redirects are not followed, to keep the token safe: check base_url.")
+        return RedirectedError(f"{text} Redirects are not followed, to keep the token safe: check base_url.")
     return ApiError(f"{text} Try again later; if it persists, send the request id to the vendor.")
 
 

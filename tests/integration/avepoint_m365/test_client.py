@@ -65,7 +65,7 @@ def test_a_byte_order_mark_before_the_answer_is_passed_over(api: responses.Reque
     assert client().request_page({}).info == PageInfo(["1"], 1, "")
 
 
-@pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
+@pytest.mark.parametrize("status", [404, 405, 410, 401, 403, 301, 308])
 def test_auto_uses_the_second_generation_if_the_first_is_refused(api: responses.RequestsMock, status: int) -> None:
     grant(api)
     api.get(FIRST, status=status)
