@@ -14,8 +14,8 @@ from m365_jobs.load.copy import copy_tenants
 
 from tests.chaos.test_crashes import START, TWICE, changes, options, simulator, world
 from tests.support.kill_at_step import Outcome, load_in_child, run_in_child
-from tests.support.places import Place
 from tests.support.receivers import HttpReceiver, http_receiver
+from tests.support.saved_destination import SavedDestination
 from tests.support.truth import in_warehouse, on_server
 from tests.support.warehouse import Warehouse
 
@@ -31,7 +31,7 @@ STRIDE_OF_ALERTS = int(EVERY or "37")
 WHICH = ("first", "later", "backfill") if EVERY else ("later",)
 
 
-def look(place: Place) -> Outcome:
+def look(place: SavedDestination) -> Outcome:
     """Return the rows of the warehouse, read in a child process.
 
     deltalake does not work in a fork of a process that used it, so the test process itself must not use it.
@@ -48,12 +48,14 @@ def look(place: Place) -> Outcome:
 
 
 @pytest.fixture(params=["postgres", "filesystem"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    with Place.of(request.param, tmp_path, monkeypatch) as place:
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SavedDestination]:
+    with SavedDestination.of(request.param, tmp_path, monkeypatch) as place:
         yield place
 
 
-def into(place: Place, simulator: Simulator, backfill: bool = False) -> Any:
+def into(place: SavedDestination, simulator: Simulator, backfill: bool = False) -> Any:
     given = options(simulator, START - timedelta(days=2) if backfill else None)
     given.destination = place.kind
     return given
@@ -61,13 +63,13 @@ def into(place: Place, simulator: Simulator, backfill: bool = False) -> Any:
 
 @pytest.mark.parametrize("which", WHICH)
 def test_a_load_killed_at_any_step_is_made_good_by_the_next(
-    place: Place, simulator: Simulator, world: World, which: str
+    place: SavedDestination, simulator: Simulator, world: World, which: str
 ) -> None:
     if which != "first":
         before = load_in_child(place.now, into(place, simulator))
         assert before.code == 0, before.messages
         changes(world)
-    place.keep()
+    place.save()
     load = into(place, simulator, which == "backfill")
     expected = load_in_child(place.now, load)
     assert expected.code == 0, expected.messages
@@ -75,7 +77,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     assert look(place).cursors == {"held": truth, "doubled": []}
     tried = 0
     for step in range(OFFSET, expected.steps + 1, STRIDE):
-        place.put_back()
+        place.restore()
         if load_in_child(place.now, load, step).code is not None:
             continue  # The load ended before this step: the number of steps differs slightly between runs.
         tried += 1
@@ -87,21 +89,23 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     assert tried
 
 
-def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simulator: Simulator, world: World) -> None:
+def test_a_copy_killed_at_any_step_is_made_good_by_the_next(
+    place: SavedDestination, simulator: Simulator, world: World
+) -> None:
     assert load_in_child(place.now, options(simulator)).code == 0
 
     def copy(messages: list[str]) -> tuple[int, dict[str, Any]]:
         copy_tenants(place.kind, None, messages.append)
         return 0, {}
 
-    place.keep()
+    place.save()
     expected = run_in_child(place.now, copy)
     assert expected.code == 0, expected.messages
     truth = repr(sorted(on_server(world, False).items()))
     assert look(place).cursors == {"held": truth, "doubled": []}
     tried = 0
     for step in range(OFFSET, expected.steps + 1, STRIDE):
-        place.put_back()
+        place.restore()
         if run_in_child(place.now, copy, step).code is not None:
             continue
         tried += 1

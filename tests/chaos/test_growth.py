@@ -12,17 +12,14 @@ from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
 from m365_jobs.warehouse.destinations import lake, sql_rows
 
-from tests.support import backups
 from tests.support.cli import NOW
 from tests.support.truth import on_server
-from tests.support.warehouse import Warehouse
+from tests.support.warehouse import Warehouse, empty_warehouse
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with backups.place(request.param, monkeypatch) as warehouse:
+    with empty_warehouse(request.param, tmp_path, monkeypatch) as warehouse:
         yield warehouse
 
 

@@ -18,7 +18,7 @@ from m365_jobs.load.options import LoadOptions
 from m365_jobs.schema import TABLES
 
 from tests.support.kill_at_step import die, load_in_child, run_in_child
-from tests.support.places import Place
+from tests.support.saved_destination import SavedDestination
 from tests.support.warehouse import Warehouse
 from tests.support.worlds import settings
 
@@ -73,7 +73,7 @@ def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
 def test_a_load_killed_right_after_it_stored_a_file_leaves_no_row_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, world: World, table: str, kind: str
 ) -> None:
-    with Place.of(kind, tmp_path, monkeypatch) as place:
+    with SavedDestination.of(kind, tmp_path, monkeypatch) as place:
         options = LoadOptions(
             destination=place.kind,
             source=settings(simulator, object_types=["exchange_online", "teams"], include="auto"),
@@ -83,11 +83,11 @@ def test_a_load_killed_right_after_it_stored_a_file_leaves_no_row_twice(
         world.put(job(20, 5), job(21, 6, (JobError("Access denied.", True, "", 2),)))
         world.put(replace(job(22, 7), start=START + timedelta(hours=8)))
         world.advance(timedelta(hours=25))
-        place.keep()
+        place.save()
         load(place, options)
         load(place, options)
         undisturbed = contents(place)
-        place.put_back()
+        place.restore()
         with monkeypatch.context() as once:
             kill_after(table, once)
             assert load_in_child(place.now, options).code is None
@@ -103,7 +103,7 @@ def job(number: int, hours: float, errors: tuple[JobError, ...] = ()) -> Simulat
     return SimulatedJob(f"JOB{number}", 1 + number % 2 * 6, 1, None, start, finish, total=number, errors=errors)
 
 
-def load(place: Place, options: LoadOptions) -> list[str]:
+def load(place: SavedDestination, options: LoadOptions) -> list[str]:
     """Load in a child process, and return its messages to the user."""
     loaded = load_in_child(place.now, options)
     assert loaded.code == 0, loaded.messages
@@ -132,7 +132,7 @@ def kill_after(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RunnableLoadJob, "run_managed", run_managed)
 
 
-def contents(place: Place) -> dict[str, list[str]]:
+def contents(place: SavedDestination) -> dict[str, list[str]]:
     """Return the rows of each table without the columns that vary, read in a child process."""
 
     def read(messages: list[str]) -> tuple[int, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Provide destinations for loads in child processes that a test can reset to a saved state."""
+"""Provide a destination for loads in child processes; a test can save its state and restore it."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from m365_jobs.locks import base as leases
 from tests.support.warehouse import SERVER, administer, require_postgres
 
 
-class Place:
-    """Control a destination in a folder, or a database, that a test can reset to a saved state."""
+class SavedDestination:
+    """Control a destination in a folder, or a database, whose state a test can save and restore."""
 
     def __init__(self, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.folder, self.database = kind, folder, f"m365_{uuid4().hex[:12]}"
@@ -30,7 +30,7 @@ class Place:
 
     @classmethod
     @contextmanager
-    def of(cls, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Place"]:
+    def of(cls, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["SavedDestination"]:
         """Yield a destination of a type (duckdb, postgres, filesystem, iceberg), and drop its database afterwards."""
         if kind == "iceberg":
             monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", kind)
@@ -40,14 +40,14 @@ class Place:
         finally:
             place.drop()
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Save the present state."""
         shutil.copytree(self.now, self.folder / "kept")
         if self.kind == "postgres":
             administer(f"CREATE DATABASE {self.database}_kept TEMPLATE {self.database}")
 
-    def put_back(self) -> None:
-        """Set the destination back to the state that ``keep`` saved."""
+    def restore(self) -> None:
+        """Replace the present state by the saved one."""
         shutil.rmtree(self.now)
         shutil.copytree(self.folder / "kept", self.now)
         if self.kind == "postgres":
@@ -57,6 +57,7 @@ class Place:
             )
 
     def drop(self) -> None:
+        """Drop its databases."""
         if self.kind == "postgres":
             for name in (self.database, f"{self.database}_kept"):
                 administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

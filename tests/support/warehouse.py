@@ -126,6 +126,18 @@ def database_as_warehouse(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield address
 
 
+@contextmanager
+def empty_warehouse(destination: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """Yield an empty duckdb, postgres or filesystem as warehouse of this process, which works in ``folder``."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    with database_for(destination) as address:
+        if destination == "postgres":
+            monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        yield Warehouse(destination)
+
+
 def administer(*statements: str, address: str = f"{SERVER}/postgres") -> list[tuple[Any, ...]]:
     """Run statements in order, commit each, and return the rows of the last."""
     connection = psycopg2.connect(address)

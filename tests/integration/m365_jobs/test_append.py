@@ -9,9 +9,9 @@ import pytest
 from avepoint_simulator import Simulator, make_world
 from m365_jobs.warehouse.append import append_rows
 
-from tests.support import backups
 from tests.support.cli import NOW
-from tests.support.warehouse import Warehouse
+from tests.support.warehouse import Warehouse, empty_warehouse
+from tests.support.warehouse_templates import WarehouseTemplates
 
 RUN = "f" * 32
 STARTED = datetime(2026, 3, 1, 2, 3, 4, 567890, UTC)
@@ -19,9 +19,7 @@ STARTED = datetime(2026, 3, 1, 2, 3, 4, 567890, UTC)
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with backups.place(request.param, monkeypatch) as warehouse:
+    with empty_warehouse(request.param, tmp_path, monkeypatch) as warehouse:
         yield warehouse
 
 
@@ -31,14 +29,14 @@ def load_once(place: Warehouse) -> None:
 
 
 @pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[backups.Templates]:
-    with backups.Templates(tmp_path_factory.mktemp("loaded"), load_once) as made:
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseTemplates]:
+    with WarehouseTemplates(tmp_path_factory.mktemp("loaded"), load_once) as made:
         yield made
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
 def loaded(
-    request: pytest.FixtureRequest, templates: backups.Templates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, templates: WarehouseTemplates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
     """Return a warehouse with the rows of one load."""
     monkeypatch.chdir(tmp_path)

@@ -9,15 +9,13 @@ from avepoint_simulator.tenant import FAILED, JobError, SimulatedJob
 from m365_jobs.health.alerts.findings import findings_of
 from m365_jobs.health.evaluate import evaluate
 
-from tests.support.backups import job, place, serving
-from tests.support.warehouse import Warehouse
+from tests.support.backups import job, serving
+from tests.support.warehouse import Warehouse, empty_warehouse
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with place(request.param, monkeypatch) as warehouse:
+    with empty_warehouse(request.param, tmp_path, monkeypatch) as warehouse:
         yield warehouse
 
 

@@ -24,9 +24,9 @@ from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.tenant_scope import open_scope
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.backups import job, place, serving
+from tests.support.backups import job, serving
 from tests.support.cli import NewUser
-from tests.support.warehouse import Warehouse, database
+from tests.support.warehouse import Warehouse, database, empty_warehouse
 from tests.support.worlds import ignore
 
 CONFIGURATION = "SOURCES__AVEPOINT_M365__"
@@ -35,9 +35,7 @@ NAMES = {item.value: item.name for item in ObjectType}
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with place(request.param, monkeypatch) as warehouse:
+    with empty_warehouse(request.param, tmp_path, monkeypatch) as warehouse:
         yield warehouse
 
 

@@ -9,9 +9,9 @@ from avepoint_simulator.tenant import FAILED
 from m365_jobs.health.status import read_status
 from m365_jobs.warehouse.tenant_scope import open_scope
 
-from tests.support.backups import job, place, serving
+from tests.support.backups import job, serving
 from tests.support.cli import NewUser
-from tests.support.warehouse import Warehouse
+from tests.support.warehouse import Warehouse, empty_warehouse
 
 TENANTS = ("contoso", "fab'rikam 100%s", "northwind")
 
@@ -19,11 +19,9 @@ TENANTS = ("contoso", "fab'rikam 100%s", "northwind")
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
 def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     """Return a warehouse with three tenants whose jobs have the same ids; the second has 2 jobs of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     jobs = [job("teams", 3), job("teams", 30, FAILED), job("onedrive", None), job("power_bi", 4, FAILED)]
     own = [job("exchange_online", 5), job("exchange_online", 6)]
-    with place(request.param, monkeypatch) as warehouse:
+    with empty_warehouse(request.param, tmp_path, monkeypatch) as warehouse:
         for tenant in TENANTS:
             with serving(*jobs, *(own if tenant == TENANTS[1] else ())) as simulator:
                 warehouse.load(simulator, tenant=tenant)

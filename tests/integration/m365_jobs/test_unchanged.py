@@ -17,10 +17,9 @@ from m365_jobs.locks.base import TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import folder_lock
 from m365_jobs.warehouse.pipeline import pipeline_name
 
-from tests.support import backups
 from tests.support.cli import NOW
 from tests.support.tenant import Tenant as ControlledTenant
-from tests.support.warehouse import Warehouse
+from tests.support.warehouse import Warehouse, empty_warehouse
 from tests.support.worlds import settings
 
 RUNS = "SELECT tenant, status FROM load_runs ORDER BY tenant, started_at"
@@ -28,9 +27,7 @@ RUNS = "SELECT tenant, status FROM load_runs ORDER BY tenant, started_at"
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with backups.place(request.param, monkeypatch) as warehouse:
+    with empty_warehouse(request.param, tmp_path, monkeypatch) as warehouse:
         yield warehouse
 
 

@@ -13,7 +13,7 @@ from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows, ago
-from tests.integration.m365_jobs.marts.test_companion_marts import companions, licenses, policy, schedule
+from tests.integration.m365_jobs.marts.test_companion_marts import companions, policy, schedule, snapshot
 
 KINDS = {
     "missed_backup",
@@ -33,10 +33,6 @@ def findings_by_kind(pipeline: dlt.Pipeline) -> dict[str, list[Finding]]:
             if finding.kind in KINDS:
                 kinds.setdefault(finding.kind, []).append(finding)
     return kinds
-
-
-def snapshot(**values: Any) -> dict[str, Any]:
-    return {**licenses(1, 0)[0], "snapshot_at": NOW, **values}
 
 
 def load(pipeline: dlt.Pipeline, jobs: tuple[Job, ...] = (), **tables: Any) -> None:

@@ -225,6 +225,11 @@ def licenses(days: int, seats_per_day: float, noise: int = 0, purchased: int = 5
     ]
 
 
+def snapshot(**values: Any) -> dict[str, Any]:
+    """Return the licences of today, with other ``values``."""
+    return {**licenses(1, 0)[0], "snapshot_at": NOW, **values}
+
+
 def least_squares(points: list[tuple[float, float]]) -> tuple[float, float, float]:
     """Return slope, value at 0 and twice the standard error of the slope, by the textbook formula."""
     n = len(points)

@@ -15,7 +15,7 @@ from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows, ago
 from tests.integration.m365_jobs.marts.test_audit import story
-from tests.integration.m365_jobs.marts.test_companion_marts import companions, licenses
+from tests.integration.m365_jobs.marts.test_companion_marts import companions, snapshot
 
 NAMES = {"schedule", "licence", "retention", "restores"}
 
@@ -29,10 +29,6 @@ def shown(pipeline: dlt.Pipeline, *tenants: str) -> tuple[Any, dict[str, tuple[s
     return page, {
         name: (item.summary, " ".join(re.sub(r"<[^>]+>", " ", str(item.html)).split())) for name, item in built.items()
     }
-
-
-def snapshot(**values: Any) -> dict[str, Any]:
-    return {**licenses(1, 0)[0], "snapshot_at": NOW, **values}
 
 
 def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: dlt.Pipeline) -> None:
