@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from m365_jobs.reports import html, labels
+from m365_jobs.reports import labels
 from m365_jobs.reports.audit import Audit
 from m365_jobs.reports.billing import csv_value
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import PartitionKey, Row, partition_key
-from m365_jobs.reports.paper import TITLE, paper_css
+from m365_jobs.reports.paper import EMPTY_TEXT, TITLE, render_paper
 from m365_jobs.reports.sections.retention import CHANGE_COLUMNS, change_cells
 from m365_jobs.text import singular_period
 
@@ -133,7 +133,7 @@ def audit_html(audit: Audit | None, tenants: Iterable[str], zone: tzinfo, paper:
     ``paper`` is a paper size of CSS, or ``IMAGE_PAPER``.
     """
     title = " · ".join([f"{TITLE}, audit report", *tenants])
-    values: dict[str, Any] = {"audit": None, "description": "Nothing is loaded yet.", "created": ""}
+    values: dict[str, Any] = {"audit": None, "description": EMPTY_TEXT, "created": ""}
     if audit is not None:
         created = labels.time_label(audit.created_at, zone)
         values = {
@@ -144,9 +144,7 @@ def audit_html(audit: Audit | None, tenants: Iterable[str], zone: tzinfo, paper:
             "until": labels.time_label(audit.period.until, UTC),
             **_template_values(audit, zone),
         }
-    return html.render_template(
-        "audit_report.html", title=title, kind="report", css=html.css(), paper=paper_css(paper, title), **values
-    )
+    return render_paper("audit_report.html", title, paper, **values)
 
 
 PARTITION_TITLES = ("Tenant", "Location", "Service")

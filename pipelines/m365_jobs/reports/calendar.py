@@ -37,7 +37,7 @@ class DayResult(StrEnum):
     @property
     def label(self) -> str:
         """Return the label, such as No data."""
-        return {"met": "Met", "no_data": "No data"}.get(self.value, self.value.capitalize())
+        return self.value.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True)

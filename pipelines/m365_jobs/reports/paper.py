@@ -1,12 +1,19 @@
-"""Format printed reports: title, pages and the tenants on them."""
+"""Render printed reports: their title, paper, and the tenants on them."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from markupsafe import Markup
+
 from m365_jobs.config import tenants as tenant_settings
+from m365_jobs.reports import html
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 TITLE = "Microsoft 365 backup"
+
+EMPTY_TEXT = "Nothing is loaded yet."
 
 IMAGE_PAPER = "image"
 """Value of ``paper`` for a PNG."""
@@ -15,6 +22,13 @@ IMAGE_PAPER = "image"
 def page_tenants(scope: TenantScope, filters: Filter) -> list[str]:
     """Return the tenants of a page: those of the filter, or all that are configured or loaded."""
     return sorted({*(filters.tenants or (*scope.loaded_tenants(), *tenant_settings.configured()))})
+
+
+def render_paper(template: str, title: str, paper: str, **values: Any) -> Markup:
+    """Return a report as one HTML file without external scripts, fonts and images; ``paper`` as for ``paper_css``."""
+    return html.render_template(
+        template, title=title, kind="report", css=html.css(), paper=paper_css(paper, title), **values
+    )
 
 
 def paper_css(paper: str, title: str) -> str:

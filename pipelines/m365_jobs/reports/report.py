@@ -17,18 +17,16 @@ from m365_jobs.config.calendar import common_calendar, parse_zone
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.health.evaluate import evaluate_scope
-from m365_jobs.reports import html, labels, sections
+from m365_jobs.reports import labels, sections
 from m365_jobs.reports.audit import Period, read_audit
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.paper import IMAGE_PAPER, TITLE, page_tenants, paper_css
+from m365_jobs.reports.paper import EMPTY_TEXT, IMAGE_PAPER, TITLE, page_tenants, render_paper
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.target import Target
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 EXTENSIONS = (".html", ".htm", ".png", ".pdf", ".csv")
 """File extensions of a report, each of a format."""
-
-EMPTY_TEXT = "Nothing is loaded yet."
 
 
 def parse_timezone(name: str | None) -> tzinfo | None:
@@ -241,12 +239,4 @@ def report_html(page: Page | None, paper: str = "A4", tenants: Sequence[str] = (
             f"Times and days are those of {page.filters.zone_name}."
         )
         values = {"page": page, "notice": "", "sections": sections.build_sections(page), "description": description}
-    return html.render_template(
-        "report.html",
-        title=title,
-        kind="report",
-        css=html.css(),
-        paper=paper_css(paper, title),
-        created=created_at.isoformat(timespec="seconds"),
-        **values,
-    )
+    return render_paper("report.html", title, paper, created=created_at.isoformat(timespec="seconds"), **values)

@@ -10,10 +10,10 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config.calendar import common_calendar
 from m365_jobs.config.protection import protection
-from m365_jobs.reports import billing, calendar, html, labels, metrics, shared_queries
+from m365_jobs.reports import billing, calendar, labels, metrics, shared_queries
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import Row
-from m365_jobs.reports.paper import TITLE, page_tenants, paper_css
+from m365_jobs.reports.paper import TITLE, page_tenants, render_paper
 from m365_jobs.reports.sections.calendar import CALENDAR_LOOKS
 from m365_jobs.reports.view import Filter
 from m365_jobs.text import format_percent
@@ -98,12 +98,10 @@ def service_report_html(scope: TenantScope, filters: Filter, zone: tzinfo | None
         until = None
     if until and month.first <= created_at.astimezone(filters.zone).date():
         values = {"missing": False, **_template_values(scope, filters, month, until)}
-    return html.render_template(
+    return render_paper(
         "service_report.html",
-        title=title,
-        kind="report",
-        css=html.css(),
-        paper=paper_css(paper, title),
+        title,
+        paper,
         created=created_at.isoformat(timespec="seconds"),
         description=f"Made {labels.time_label(created_at, filters.zone)}. Days are those of {filters.zone_name}.",
         month=month,

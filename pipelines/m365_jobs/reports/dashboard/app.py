@@ -23,10 +23,9 @@ from m365_jobs.reports import drilldown, html, labels, sections
 from m365_jobs.reports.dashboard.access import LoopbackOriginOnly, SecurityHeaders, TokenAuthentication
 from m365_jobs.reports.dashboard.cache import CachedPage, PageCache
 from m365_jobs.reports.dashboard.connection import WarehouseUnavailableError
+from m365_jobs.reports.paper import TITLE
 from m365_jobs.reports.view import PERIODS, UNKNOWN_SERVICE, Filter, parse_filter, parse_url_zone
 from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
-
-TITLE = "Microsoft 365 backup"
 
 REFRESH_SECONDS = 20.0
 """Seconds after which an open page refreshes, unless the operator sets another interval."""
