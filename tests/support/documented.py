@@ -90,6 +90,8 @@ class DocumentedServer:
     tokens: list[str] = field(default_factory=list)
     """Scopes of all requests for a token."""
     url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further headers of each answer."""
 
     def advance(self, **time: float) -> None:
         """Move the clock forward."""
@@ -175,6 +177,8 @@ def serving(server: DocumentedServer) -> Iterator[DocumentedServer]:
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
+            for name, value in server.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

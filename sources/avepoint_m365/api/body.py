@@ -80,6 +80,20 @@ def server_time(response: requests.Response) -> datetime | None:
         return None
 
 
+def announced_end(response: requests.Response) -> str:
+    """Return the day on which the API ends the endpoint, or in words that it is deprecated; "" if it says neither.
+
+    The header ``Sunset`` (RFC 8594) is a date. ``Deprecation`` is a time (RFC 9745), or ``true`` in its drafts.
+    """
+    headers = response.headers
+    if sunset := headers.get("Sunset"):
+        try:
+            return f"{in_utc(parsedate_to_datetime(sunset)):%Y-%m-%d}"
+        except (TypeError, ValueError, OverflowError):
+            return storable(sunset[:100])
+    return "a later day" if headers.get("Deprecation", "false").lower() != "false" else ""
+
+
 def parse_body(response: requests.Response) -> object:
     """Return the JSON of a body; None if it is not JSON, or nested too deep.
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import requests
 
 from avepoint_m365.api.auth import Bearer, ClientCredential, TokenCache
-from avepoint_m365.api.body import describe, response_status, server_time
+from avepoint_m365.api.body import announced_end, describe, response_status, server_time
 from avepoint_m365.api.page import JobsPage, PageInfo
 from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page, refuse_reported_errors
 from avepoint_m365.api.stats import RequestStats
@@ -168,7 +168,7 @@ class JobsClient:
         page, rows, jobs = content
         page = page._replace(errors=redact(page.errors), warnings=redact(page.warnings))
         raw = RawJobs(rows, jobs, page.ids, now=max(now, time_of_server or now), redact=redact)
-        return JobsPage(page, raw, version, attempts, time_of_server)
+        return JobsPage(page, raw, version, attempts, time_of_server, redact(announced_end(response)))
 
     def _send(self, path: str, query: Params, scope: str) -> tuple[requests.Response, int]:
         """Return the response to a GET, and its attempts; renew the token once if the API refuses it."""

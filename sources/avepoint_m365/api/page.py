@@ -40,6 +40,8 @@ class JobsPage(NamedTuple):
     """How often the request was sent."""
     server_time: datetime | None = None
     """The server's time (UTC), from the header ``Date``."""
+    announced_end: str = ""
+    """The day on which the API ends the endpoint, or words about it; "" if it announces none."""
 
     @property
     def start_times(self) -> list[str] | None:

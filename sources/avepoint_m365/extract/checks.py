@@ -66,6 +66,12 @@ def skew_finding(skew: timedelta) -> SourceFinding:
     )
 
 
+def announced_end_findings(announced_end: str) -> list[SourceFinding]:
+    """Return the finding of an endpoint that the API ends; ``announced_end`` is a day, words, or "" without one."""
+    problem = f"been read from an endpoint that the API ends on {announced_end}"
+    return [SourceFinding("endpoint_ends", problem)] if announced_end else []
+
+
 def unreadable_findings(problems: Collection[Unreadable]) -> list[SourceFinding]:
     """Return one finding for each field with values in an unknown form."""
     by_field: dict[str, list[Unreadable]] = {}

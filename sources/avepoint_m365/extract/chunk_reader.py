@@ -42,6 +42,7 @@ def read_chunk(chunk: Chunk) -> ChunkResult:
     scan = chunk.scanner.scan(window, others, chunk.most_is_unknown)
     scan = _correct_for_server_clock(chunk, scan, others)
     chunk.behavior = chunk.behavior.for_endpoint(scan.listings[0].endpoint)
+    chunk.findings += checks.announced_end_findings(scan.listings[0].announced_end)
     jobs, known = scan.jobs, chunk.known_jobs(scan.ids)
     if _refuse_other_tenant(chunk, scan, known):
         return _empty_result(chunk, scan)

@@ -51,6 +51,7 @@ class Listing:
     detail: str | None = None
     elapsed_seconds: float = 0.0
     server_time: datetime | None = None
+    announced_end: str = ""
     needs_shorter_ranges: bool = False
     """Whether shorter ranges may return jobs that this listing lacks: a page failed, or the server cut the list."""
     holds_all: bool = False
@@ -111,6 +112,7 @@ class Listing:
             self.retries += page.attempts - 1
             self.endpoint = page.endpoint.name
             self.server_time = page.server_time or self.server_time
+            self.announced_end = page.announced_end or self.announced_end
             if page.info.total is not None:
                 self.reported_total = page.info.total
             if page.info.errors:

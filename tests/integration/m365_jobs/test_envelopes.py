@@ -109,6 +109,28 @@ def test_a_warning_of_the_api_is_reported(auditor: Auditor, name: str) -> None:
     assert "A shard is down." in problem
 
 
+@pytest.mark.parametrize(
+    ("headers", "day"),
+    [
+        ({"Sunset": "Wed, 31 Mar 2027 23:59:59 GMT", "Deprecation": "@1767225600"}, "2027-03-31"),
+        ({"Sunset": "spring 2027"}, "spring 2027"),
+        ({"deprecation": "true"}, "a later day"),
+        ({"Deprecation": "false"}, None),
+    ],
+)
+def test_the_announced_end_of_an_endpoint_is_reported_by_each_load(
+    auditor: Auditor, headers: dict[str, str], day: str | None
+) -> None:
+    auditor.server.headers = headers
+    auditor.server.jobs = [Backup("FB1", at(-20), at(-19))]
+    # The second load finds nothing new.
+    for hours in (0, 1):
+        auditor.load(hours)
+        assert auditor.findings == ({"endpoint_ends"} if day else set())
+        problems = {problem for (problem,) in auditor.rows("SELECT problem FROM load_check_failures")}
+        assert problems == ({f"been read from an endpoint that the API ends on {day}"} if day else set())
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_jobs_in_the_list_of_the_other_generation_are_read(auditor: Auditor, name: str) -> None:
     serve(auditor, LISTS[name])
