@@ -8,8 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from avepoint_m365 import Progress
 from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
+from dlt.common.configuration.utils import get_resolved_traces
+from m365_jobs.config.tenants import selected
+from m365_jobs.load import parallel
+from m365_jobs.load.options import LoadOptions
 from m365_jobs.warehouse.destinations import lake, sql_rows
 
 from tests.support.cli import NOW
@@ -48,6 +53,24 @@ def test_loads_leave_no_connection_to_the_api_open(place: Warehouse) -> None:
         while connections() - before and time.monotonic() < deadline:
             time.sleep(0.01)
         assert connections() - before == set()
+
+
+@pytest.mark.parametrize("place", ["duckdb"], indirect=True)
+def test_loads_of_all_tenants_leave_no_resolved_setting_in_memory(
+    place: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Test a process that runs for days: dlt keeps each setting that a thread resolves, secrets included."""
+    with Simulator(make_world(9, seed=3, now=NOW, days=10)) as simulator:
+        section = "SOURCES__AVEPOINT_M365__TENANTS__CONTOSO__"
+        monkeypatch.setenv(f"{section}BASE_URL", simulator.base_url)
+        monkeypatch.setenv(f"{section}TOKEN_URL", simulator.token_url)
+        monkeypatch.setenv(f"{section}CREDENTIALS__CLIENT_ID", simulator.client_id)
+        monkeypatch.setenv(f"{section}CREDENTIALS__CLIENT_SECRET", simulator.client_secret)
+        tenants = selected((), every=True)
+        tenant_loads = parallel.TenantLoads({tenant.name: Progress() for tenant in tenants})
+        parallel.load_all(tenants, LoadOptions(), tenant_loads, lambda _: None, lambda _: None, 1)
+    assert [(result.tenant, result.exit_code) for result in tenant_loads.results] == [("contoso", 0)]
+    assert get_resolved_traces().all_traces == []
 
 
 STATES = "SELECT pipeline_name, count(*) FROM _dlt_pipeline_state GROUP BY 1 ORDER BY 1"

@@ -25,7 +25,7 @@ from m365_jobs.locks.base import TenantLockedError, refuse_min_age
 from m365_jobs.terminal import Notify
 from m365_jobs.waiting import unless
 from m365_jobs.warehouse.factory import destination_type
-from m365_jobs.warehouse.pipeline import telemetry_off
+from m365_jobs.warehouse.pipeline import clear_config_traces, telemetry_off
 
 THREAD_PREFIX = "tenant"
 """Prefix of the names of the threads that load tenants."""
@@ -150,6 +150,7 @@ def load_all(
     finally:
         log_buffer.flush()
         notes.flush()
+        clear_config_traces()
         tenant_loads.results[:] = [
             TenantResult(result.tenant, failure=log_failures[result.tenant])
             if result.tenant in log_failures
