@@ -157,10 +157,14 @@ def load_all(
             else result
             for result in tenant_loads.results
         ]
-        # Ctrl+C may arrive after a thread has started and before the pool has registered it.
-        for thread in threading.enumerate():
-            if thread.name.startswith(THREAD_PREFIX) and thread.is_alive():
-                thread.join()
+        _join_tenant_threads()
+
+
+def _join_tenant_threads() -> None:
+    """Wait for the threads of tenants: Ctrl+C may arrive after one has started and before its pool registers it."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(THREAD_PREFIX) and thread.is_alive():
+            thread.join()
 
 
 def _limiters(tenants: Sequence[Tenant], options: LoadOptions) -> Iterator[RateLimiter]:
