@@ -1,8 +1,9 @@
-"""Test servers that cut each list to a number of jobs without a word: no link, and a total of the jobs sent."""
+"""Test servers that cut each list to a number of jobs without a word: no link, and no total that tells."""
 
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from avepoint_m365 import Progress
 from avepoint_simulator import Answer, Asked
 from m365_jobs.load.options import LoadOptions
@@ -11,11 +12,12 @@ from m365_jobs.load.run import load
 from tests.support.tenant import HISTORY, Tenant
 from tests.support.worlds import settings
 
-LIMIT = 20
+LIMIT, ROUND_LIMIT = 21, 20
+"""The jobs of a list: a limit that no length of a list reveals, and one that servers usually have."""
 
 
 def cut_lists(tenant: Tenant, limit: int = LIMIT) -> None:
-    """Let the server send the newest jobs of each list alone, as if they were all."""
+    """Let the server send the first jobs of each list alone, as if they were all."""
     server = tenant.simulator
     server.dialect = replace(server.dialect, max_page_size=limit, total_basis="page", link="none")
 
@@ -47,6 +49,21 @@ def test_a_first_load_reads_all_jobs_from_lists_that_are_cut(tenant: Tenant) -> 
     assert tenant.agrees()
 
 
+@pytest.mark.parametrize("total", ["page", "absent"])
+@pytest.mark.parametrize("order", ["newest", "oldest", "scattered"])
+def test_short_histories_are_read_from_lists_that_are_cut(tenant: Tenant, order: str, total: str) -> None:
+    since = (tenant.world.now - timedelta(days=25)).isoformat()
+    tenant.world.order = order
+    put_jobs(tenant, days=24)
+    cut_lists(tenant, ROUND_LIMIT)
+    tenant.simulator.dialect = replace(tenant.simulator.dialect, total_basis=total)
+    for day in (0, 1, 2):
+        tenant.world.advance(timedelta(days=min(day, 1)))
+        put_jobs(tenant, day, 2)
+        tenant.load(endpoint="jobs", start_date=since)
+        assert tenant.agrees()
+
+
 def test_lists_that_are_cut_from_a_day_on_are_noticed_by_the_daily_comparison(tenant: Tenant) -> None:
     put_jobs(tenant)
     tenant.load(endpoint="jobs")
@@ -67,7 +84,7 @@ def test_a_cut_list_without_a_known_job_is_not_taken_for_another_tenant(tenant: 
     put_jobs(tenant, 14, 14)
     tenant.load(endpoint="jobs", exit_code=3)
     assert tenant.select("SELECT DISTINCT detail FROM load_audit WHERE NOT complete") == [
-        ("Cut list: the API returns at most 20 jobs in one list.",)
+        ("Cut list: the API returns at most 21 jobs in one list.",)
     ]
     tenant.load(endpoint="jobs")
     assert tenant.agrees()

@@ -42,6 +42,7 @@ class Chunk:
             self.options.page_size,
             largest_page=behavior.largest_page,
             longest_list=behavior.longest_list,
+            doubts_limits=is_due(behavior.reconciled_at, until),
             total_surplus=behavior.total_surplus,
             totals_count_others=not is_due(behavior.other_totals_at, until),
         )

@@ -51,6 +51,8 @@ class PagingBehavior:
     """The most empty pages in a row whose links are followed; few once the links of a list had no end."""
     longest_list: int | None = None
     """The most jobs that the server returns in one list, although more match; None if no such limit is known."""
+    doubts_limits: bool = True
+    """Whether a list as long as a usual limit is checked for jobs that it lacks; at most once a day."""
     surpluses: list[tuple[int, Selection]] = field(default_factory=list)
     """Listings whose total counts more jobs than any read returned: the difference, and the selection."""
     totals_count_others: bool = False

@@ -25,6 +25,7 @@ from avepoint_m365.exceptions import (
 from avepoint_m365.extract.bulk import Bulk, BulkReader
 from avepoint_m365.extract.chunks import count_by_first_pages, find_chunk_end, jobs_that_fit
 from avepoint_m365.extract.classify import Dimension
+from avepoint_m365.extract.cut_lists import learn_from_usual_limits
 from avepoint_m365.extract.deduplicate import deduplicate_latest, oldest_finished
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
 from avepoint_m365.extract.first_pages import FirstPages
@@ -132,6 +133,8 @@ class WindowScanner:
                     continue
                 if is_long and self._limits.longest is None and self._detect_longest_range(scan):
                     continue
+            if learn_from_usual_limits(self._reader, scan.bulk.all_jobs if scan.bulk else scan.listings):
+                continue
             return scan
 
     def _read_in_pieces(self, window: Window, longest: timedelta) -> Scan:
