@@ -22,6 +22,7 @@ from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.listing_reader import ListingReader
+from avepoint_m365.extract.precedence import shared_ids
 from avepoint_m365.extract.window import Selection, Window
 
 LABEL_PAGE_FACTOR = 2
@@ -96,12 +97,10 @@ class BulkReader:
         }
         begin = [self._begin(selection, page_size) for selection in selections.values()]
         begun = dict(zip(selections, self._reader.pool.run_parallel(begin), strict=True))
-        totals = {
-            value: first_page.listing.reported_total or 0
-            for value, first_page in begun.items()
-            if isinstance(first_page, StartedListing)
+        first_pages = {
+            value: started.listing for value, started in begun.items() if isinstance(started, StartedListing)
         }
-        ineffective = _hold_everything(totals, total)
+        ineffective = _hold_everything(first_pages, total)
         effective = [value for value in selections if value not in ineffective]
         finish = [self._finish(begun[value], selections[value], evidence) for value in effective]
         classification, ids_by_value = Classification(), dict[Any, set[str]]()
@@ -177,12 +176,17 @@ def _count(probe: Listing) -> int | None:
     return len(probe.ids) if probe.holds_all else probe.reported_total
 
 
-def _hold_everything(totals: dict[Any, int], total: int) -> set[Any]:
+def _hold_everything(first_pages: dict[Any, Listing], total: int) -> set[Any]:
     """Return the values whose total is that of all jobs although two other values have jobs, or another has all.
 
+    A total may ignore the filter although the list is filtered. Such a list shares no job with one of another value.
     The primary location does not count: it is an alias of another one.
     """
-    totals = {value: count for value, count in totals.items() if value != PRIMARY_LOCATION}
+    first_pages = {value: listing for value, listing in first_pages.items() if value != PRIMARY_LOCATION}
+    totals = {value: listing.reported_total or 0 for value, listing in first_pages.items()}
     everything = {value for value, count in totals.items() if count >= total > 0}
     others = [count for value, count in totals.items() if value not in everything and count]
-    return everything if len(everything) > 1 or len(others) > 1 else set()
+    if len(everything) < 2 and len(others) < 2:
+        return set()
+    shared = shared_ids({value: listing.ids for value, listing in first_pages.items()})
+    return {value for value in everything if first_pages[value].ids & shared}
