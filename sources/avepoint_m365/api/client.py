@@ -10,6 +10,7 @@ import requests
 
 from avepoint_m365.api.auth import Bearer, ClientCredential, TokenCache
 from avepoint_m365.api.body import announced_end, describe, response_status, server_time
+from avepoint_m365.api.failures import refused_filter
 from avepoint_m365.api.page import JobsPage, PageInfo
 from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page, refuse_reported_errors
 from avepoint_m365.api.stats import RequestStats
@@ -94,11 +95,16 @@ class JobsClient:
             SourceError: by cause; see ``exceptions``.
         """
         with self._redacted_errors():
-            if self._endpoint is not None:
-                return self._page(self._endpoint, params)
-            # Parallel requests do not wait for the first one to find the generation, which would cost them a whole
-            # round trip. Each of them may ask a missing generation once.
-            page = self._probe(params)
+            try:
+                if self._endpoint is not None:
+                    return self._page(self._endpoint, params)
+                # Parallel requests do not wait for the first one to find the generation, which would cost them a whole
+                # round trip. Each of them may ask a missing generation once.
+                page = self._probe(params)
+            except EndpointMissingError as error:
+                if self._endpoint is None:
+                    raise
+                raise refused_filter(error, params) from error
             self._endpoint = page.endpoint
             return page
 

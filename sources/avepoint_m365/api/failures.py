@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from avepoint_m365.api.body import message
-from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, EndpointVersion
+from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, EndpointVersion, Params
 from avepoint_m365.exceptions import (
     ApiError,
     EndpointMissingError,
@@ -30,6 +30,9 @@ SETTINGS = {
 }
 """The setting behind a parameter, by the name of the parameter."""
 
+FILTERS = ("location", "objectType", "jobType")
+NO_ENDPOINT = "This host lacks the endpoint: check endpoint and base_url."
+
 
 def failure(status: int, body: object, request: str, scope: str, version: EndpointVersion | None = None) -> SourceError:
     """Return the error for a status.
@@ -52,7 +55,7 @@ def failure(status: int, body: object, request: str, scope: str, version: Endpoi
             f"{text} Grant the permission {scope} to the app registration in AvePoint Online Services."
         )
     if status in (404, 405, 410):
-        return EndpointMissingError(f"{text} This host lacks the endpoint: check endpoint and base_url.")
+        return EndpointMissingError(f"{text} {NO_ENDPOINT}")
     if status == 429:
         return ThrottledError(f"{text} The API still throttles after all retries: lower concurrency or try later.")
     if status == 504:
@@ -60,6 +63,16 @@ def failure(status: int, body: object, request: str, scope: str, version: Endpoi
     if 300 <= status < 400:
         return RedirectedError(f"{text} Redirects are not followed, to keep the token safe: check base_url.")
     return ApiError(f"{text} Try again later; if it persists, send the request id to the vendor.")
+
+
+def refused_filter(missing: EndpointMissingError, params: Params) -> EndpointMissingError:
+    """Return the error of a request with filters that an endpoint refused which answered other requests."""
+    names = [name for name in FILTERS if name in params]
+    if not names:
+        return missing
+    settings = " and ".join(SETTINGS[name] for name in names)
+    cure = f"Other requests succeed: the API refuses this {' or '.join(names)}. Check {settings}."
+    return EndpointMissingError(f"{str(missing).removesuffix(NO_ENDPOINT)}{cure}")
 
 
 def _refusal(text: str, api_text: str, body: object, version: EndpointVersion | None) -> RefusedParametersError:

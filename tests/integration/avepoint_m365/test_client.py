@@ -16,7 +16,7 @@ from avepoint_m365.api.page import PageInfo, parse_pages
 from avepoint_m365.api.stats import CancelToken
 from avepoint_m365.config import ServiceUrls, resolve_service_urls
 from avepoint_m365.constants import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
-from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
+from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS, Params
 from avepoint_m365.exceptions import (
     ApiError,
     AuthenticationError,
@@ -123,6 +123,29 @@ def test_a_repeated_part_of_an_error_message_is_reported_once(api: responses.Req
         api.get(path, status=404, json={"statusCode": 404, "message": message, "errors": [{"message": message}]})
     with pytest.raises(EndpointMissingError, match=r"answered 404: The resource does not exist\. This host"):
         client().request_page({})
+
+
+@pytest.mark.parametrize(
+    ("params", "cure"),
+    [
+        ({}, "This host lacks the endpoint: check endpoint and base_url."),
+        (
+            {"location": "EUR"},
+            "Other requests succeed: the API refuses this location. Check locations, which are for Multi-Geo tenants "
+            "only.",
+        ),
+        ({"objectType": "5"}, "Other requests succeed: the API refuses this objectType. Check object_types."),
+    ],
+)
+def test_a_404_for_one_filter_names_that_filter(api: responses.RequestsMock, params: Params, cure: str) -> None:
+    grant(api)
+    api.get(FIRST, json={"jobs": [], "nextLink": "", "totalNumber": 0})
+    asking = client()
+    asking.request_page({})
+    api.replace("GET", FIRST, status=404, json={"message": "Not found."})
+    with pytest.raises(EndpointMissingError) as caught:
+        asking.request_page(params)
+    assert str(caught.value).endswith(f" answered 404: Not found. {cure}")
 
 
 @pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
