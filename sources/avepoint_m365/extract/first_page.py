@@ -152,22 +152,36 @@ def _accepts_end_now(
 ) -> bool:
     """Return whether the server accepts a range if it ends now, after it refused one; keep that end in the pager.
 
-    A load asks for a day beyond now, since clocks differ. Some servers refuse times in their future.
+    A load asks for a day beyond now, since clocks differ. Some servers refuse times in their future. Others refuse the
+    length of the range: they also accept one as short that ends beyond now.
     """
     now, filters = datetime.now(UTC), pager.filters
     clock_lead = (server_time or now) - now
-    pager.filters = until_now(filters, clock_lead)
-    if paging.clock_lead is None and pager.filters != filters:
+    ends_now = until_now(filters, clock_lead)
+    if paging.clock_lead is None and ends_now != filters:
         pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
-        try:
-            request_all(pager.first(paging.first_index))
-        except (RefusedParametersError, EndpointMissingError):
-            pass
-        else:
-            paging.clock_lead = clock_lead
+
+        def accepts(tried: Params) -> bool:
+            pager.filters = tried
+            try:
+                request_all(pager.first(paging.first_index))
+            except (RefusedParametersError, EndpointMissingError):
+                return False
+            return True
+
+        if accepts(ends_now) and not accepts(_as_short(filters, ends_now)):
+            pager.filters, paging.clock_lead = ends_now, clock_lead
             return True
     pager.filters = filters
     return False
+
+
+def _as_short(filters: Params, shorter: Params) -> Params:
+    """Return the end of a range, as long as another range."""
+    start, end, shorter_end = (
+        datetime.fromisoformat(value) for value in (filters["startTime"], filters["finishTime"], shorter["finishTime"])
+    )
+    return filters | {"startTime": (start + (end - shorter_end)).strftime(SECONDS)}
 
 
 def _read_in_whole_days(

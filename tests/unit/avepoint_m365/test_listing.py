@@ -224,6 +224,20 @@ def test_if_the_server_refuses_times_in_its_future_ranges_end_at_its_time(says_i
     assert server.asked[refused]["startTime"] <= server.asked[refused]["finishTime"]
 
 
+def test_a_range_that_is_refused_for_its_length_is_not_taken_for_one_in_the_future() -> None:
+    class Short(Server):
+        def answer(self, params: Params) -> JobsPage:
+            start, end = (datetime.fromisoformat(params[name]) for name in ("startTime", "finishTime"))
+            if end - start > timedelta(days=30):
+                raise RefusedParametersError("at most a month")
+            return super().answer(params)
+
+    reader, now = reader_of(Short(5)), datetime.now(UTC)
+    with pytest.raises(RefusedParametersError):
+        reader.read(Selection(Window(now - timedelta(days=29.5), now, now + timedelta(days=1))))
+    assert reader.paging.clock_lead is None
+
+
 def test_a_request_that_is_refused_in_each_form_is_an_error() -> None:
     with pytest.raises(RefusedParametersError):
         read(Server(5, refuses_over=0))
