@@ -116,7 +116,8 @@ def case(folder: Path, *, tls: bool = False, multi_geo: bool = False, copied: Pa
     """Yield a small tenant; if ``copied`` is the folder of another case, the tenant is already loaded."""
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        world = make_world(24, seed=3, now=START, days=20, locations=LOCATIONS)
+        # No list of this tenant has the length of a usual limit, which would be doubted by further requests.
+        world = make_world(26, seed=3, now=START, days=20, locations=LOCATIONS)
         # Jobs of two services only: more services need more requests, which differ only in a number.
         world.put(*(replace(job, object_type=1 if job.object_type % 2 else 7) for job in world.all()))
         context = tls_of(folder, "tls") if tls else None
