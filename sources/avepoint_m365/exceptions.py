@@ -85,6 +85,9 @@ class InterruptedLoadError(SourceError):
 class ApiError(SourceError):
     """Report that the API failed, and that repeating the request did not help."""
 
+    server_time: datetime | None = None
+    """The server's time (UTC) of a refusal, if the response contains it."""
+
 
 class EndpointMissingError(ApiError):
     """Report that this host lacks this path (404, 405 or 410)."""
@@ -96,9 +99,6 @@ class RedirectedError(ApiError):
 
 class RefusedParametersError(ApiError):
     """Report that the API refused a parameter, perhaps the page size (400)."""
-
-    server_time: datetime | None = None
-    """The server's time (UTC) of the refusal, if the response contains it."""
 
     def __init__(self, text: str, parameter: str | None = None, message: str = "") -> None:
         """Keep ``parameter``, its name in the vendor's table, and ``message``, the API's text."""

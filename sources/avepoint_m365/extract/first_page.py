@@ -141,7 +141,7 @@ def _read_another_range(
     """
     if _is_in_whole_days(pager.filters):
         raise refusal
-    if _accepts_end_now(pager, request_all, paging, getattr(refusal, "server_time", None)):
+    if _accepts_end_now(pager, request_all, paging, refusal.server_time):
         pager.page_size = size
         return read_first_page(pager, request_all, paging)
     return _read_in_whole_days(pager, request_all, paging, size, refusal)

@@ -47,12 +47,12 @@ def problems(page: Page) -> dict[str, Any]:
 
 def warnings(page: Page) -> dict[str, Any] | None:
     """Return the warnings that the evaluation found, grouped by label and text."""
-    findings = _findings(page, WARNING)
+    listed = _findings(page, WARNING)
     groups: dict[tuple[str, str], list[ShownFinding]] = {}
-    for finding in findings:
-        groups.setdefault((finding.word, finding.finding.explained), []).append(finding)
-    summary = format_count(len(findings), "warning")
-    return {"groups": list(groups.values()), "summary": summary} if findings else None
+    for shown in listed:
+        groups.setdefault((shown.word, shown.finding.explained), []).append(shown)
+    summary = format_count(len(listed), "warning")
+    return {"groups": list(groups.values()), "summary": summary} if listed else None
 
 
 PROBLEMS = Section("problems", "Problems", problems, is_collapsed=False)
